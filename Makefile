@@ -1,0 +1,63 @@
+# One command a task. Each makes $(VENV) with plain venv and pip when it is missing or out of date.
+#   make demo                      two models learn from real data
+#   make test                      the whole suite
+#   make PYTHON=python3.13 test    the same with another interpreter (the environment is remade for it)
+
+PYTHON ?= python3
+VENV ?= .venv
+PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+CONSTRAINTS := $(wildcard constraints/py$(PYVER).txt)
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready-$(PYVER)
+
+.PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@test -n "$(PYVER)" || { echo "no interpreter called '$(PYTHON)': name one with make PYTHON=python3.12 ..."; exit 1; }
+	@echo "making $(VENV) with Python $(PYVER) (once, one to three minutes)"
+	@test -f $@ || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# torch is a contestant in the benchmarks and an oracle in some tests, never a dependency.
+setup-bench: $(VENV)/.bench-$(PYVER)
+
+$(VENV)/.bench-$(PYVER): $(READY)
+	@$(PIP) -e '.[dev,bench]'
+	@touch $@
+
+demo: $(READY)
+	@$(RUN) xentjax.cli train digits --seeds 3
+	@$(RUN) xentjax.cli train gpt
+
+test: $(READY)
+	@$(RUN) pytest -n 2 -m "not slow"
+	@$(RUN) pytest --doctest-modules -p no:cacheprovider xentjax
+
+test-fast: $(READY)
+	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py
+
+test-slow: $(READY)
+	@$(RUN) pytest -n 2 -m slow
+
+lint: $(READY)
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+format: $(READY)
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+notebooks: $(READY)
+	@$(RUN) jupytext --quiet --to ipynb --update notebooks/*.py
+	@$(RUN) pytest --nbmake --overwrite -p no:cacheprovider -o addopts= -o filterwarnings= notebooks/*.ipynb
+
+bench: $(VENV)/.bench-$(PYVER)
+	@$(RUN) bench.dense
+
+clean:
+	rm -rf $(VENV) runs
