@@ -83,10 +83,18 @@ def test_json_round_trip(clock, tmp_path):
     assert fields["environment"]["versions"]["jax"] == jax.__version__
 
 
-def test_table_shows_ratios_memory_and_dashes(clock):
+def test_table_shows_ratios_memory_build_and_dashes(clock):
     text = printed(compare(known(clock), runs=2, floor="bare pass", clock=clock))
-    for figure in ("× ours", "× bare pass", "1.50 (IQR 0.00)", "6.00 (IQR 0.00)", "5.00 kB", "–"):
-        assert figure in text
+    figures = ("× ours", "× bare pass", "1.50 ± 0.00", "6.00 ± 0.00", "5.00 kB", "3.00 s")
+    assert [figure for figure in figures if figure not in text] == []
+    assert text.count("–") == 2 * 3  # two plain contestants: temp, out, build
+
+
+def test_table_leaves_out_what_no_contestant_has(clock):
+    text = printed(compare({"only": (Plain(clock.worker(1.0)), ())}, runs=2, clock=clock))
+    assert "–" not in text
+    assert "build" not in text
+    assert "× floor" not in text
 
 
 def test_no_contestants_are_refused():

@@ -1,6 +1,7 @@
 import pytest
 
 from xentjax.timing.figures import bytes_text, ratio_text, seconds_text
+from xentjax.timing.spread import Spread
 
 
 @pytest.mark.parametrize(
@@ -28,5 +29,7 @@ def test_bytes_are_decimal(count, text):
     assert bytes_text(count) == text
 
 
-def test_an_unknown_ratio_is_a_dash():
+def test_a_ratio_comes_with_the_error_of_its_median():
+    # √(π/2) / 1.349 = 0.929 of the IQR, over √9.
+    assert ratio_text(Spread(median=1.5, iqr=0.9, count=9)) == "1.50 ± 0.28"
     assert ratio_text(None) == "–"

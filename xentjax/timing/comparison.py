@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from xentjax.timing.contestant import enlist
 from xentjax.timing.environment import Environment
-from xentjax.timing.figures import bytes_text, ratio_text, seconds_text
+from xentjax.timing.figures import UNKNOWN, bytes_text, ratio_text, seconds_text
 from xentjax.timing.floor import Floor, FloorRatio
 from xentjax.timing.measurement import Measurement, record
 from xentjax.timing.rounds import check_rounds, time_rounds
@@ -66,35 +67,37 @@ class Comparison:
         return paired_ratio(self[name].run_seconds, self[to or self.baseline].run_seconds)
 
     def table(self, title: str | None = None) -> Table:
-        """One line a contestant: run time, ratios, memory, compilation."""
-        floor = self.measurements[0].floor
-        table = Table(title=title, caption=str(self.environment))
-        table.add_column("contestant")
-        ratios = [f"× {self.baseline}", *([f"× {floor.name}"] if floor else [])]
-        stages = ["trace", "lower", "compile"]
-        for column in ("median", "IQR", *ratios, "temp", "args", "out", *stages):
-            table.add_column(column, justify="right")
-        for measurement in self.measurements:
-            table.add_row(*self._cells(measurement))
+        """One line a contestant: run time, ratios ± the standard error of their median, memory.
+
+        What no contestant has is left out; "build" is trace, lowering and compilation together.
+        """
+        columns = [(header, cells) for header, cells in self._columns() if set(cells) != {UNKNOWN}]
+        table = Table(title=title, caption=str(self.environment), box=SIMPLE_HEAD, padding=0)
+        for header, _ in columns:
+            justify = "left" if header == "contestant" else "right"
+            table.add_column(header, justify=justify, no_wrap=True)
+        for row in zip(*(cells for _, cells in columns), strict=True):
+            table.add_row(*row)
         return table
 
     def __rich__(self) -> Table:
         return self.table()
 
-    def _cells(self, measurement: Measurement) -> list[str]:
-        build, memory, floor = measurement.compilation, measurement.memory, measurement.floor
+    def _columns(self) -> list[tuple[str, list[str]]]:
+        entries = self.measurements
+        floors = [entry.floor for entry in entries]
+        memories = [entry.memory for entry in entries]
+        builds = [entry.compilation for entry in entries]
+        floor_name = floors[0].name if floors[0] else "floor"
         return [
-            measurement.name,
-            seconds_text(measurement.median_seconds),
-            seconds_text(measurement.iqr_seconds),
-            ratio_text(self.ratio(measurement.name)),
-            *([ratio_text(floor.ratio)] if floor else []),
-            bytes_text(memory and memory.temp_bytes),
-            bytes_text(memory and memory.argument_bytes),
-            bytes_text(memory and memory.output_bytes),
-            seconds_text(build and build.trace_seconds),
-            seconds_text(build and build.lower_seconds),
-            seconds_text(build and build.compile_seconds),
+            ("contestant", list(self.names)),
+            ("median", [seconds_text(entry.median_seconds) for entry in entries]),
+            ("IQR", [seconds_text(entry.iqr_seconds) for entry in entries]),
+            (f"× {self.baseline}", [ratio_text(self.ratio(name)) for name in self.names]),
+            (f"× {floor_name}", [ratio_text(floor and floor.ratio) for floor in floors]),
+            ("temp", [bytes_text(memory and memory.temp_bytes) for memory in memories]),
+            ("out", [bytes_text(memory and memory.output_bytes) for memory in memories]),
+            ("build", [seconds_text(build and build.seconds) for build in builds]),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,11 +144,12 @@ def compare(
     warmup: int = 3,
     clock: Callable[[], float] = time.perf_counter,
     packages: Sequence[str] = (),
+    seed: int = 0,
 ) -> Comparison:
     """Times contestants in one alternating run and gives their ratios to a baseline.
 
-    All are compiled first. Then each round runs every contestant once, in an order that
-    rotates and turns around, so that none always follows the same one.
+    All are compiled first. Then each round runs every contestant once, in an order drawn anew,
+    so that none always follows the same one.
 
     Args:
         contestants: name → `(fn, args)`. `fn` as in `measure`: traceable, already jitted, or
@@ -157,6 +161,7 @@ def compare(
         warmup: rounds before them that do not.
         clock: a clock in seconds.
         packages: further packages whose versions belong in the result.
+        seed: draws the order within each round.
 
     Returns:
         The comparison: `.ratio(name)`, `.table()`, `.to_json()`, `.write_json(path)`.
@@ -182,7 +187,7 @@ def compare(
     check_rounds(runs, warmup)
     entries = {name: _entry(name, entry) for name, entry in contestants.items()}
     ready = [enlist(name, fn, args, clock) for name, (fn, args) in entries.items()]
-    seconds = time_rounds(ready, runs=runs, warmup=warmup, clock=clock)
+    seconds = time_rounds(ready, runs=runs, warmup=warmup, clock=clock, seed=seed)
     environment = Environment.of([args for _, args in entries.values()], packages)
     floors = _floor_ratios(floor, names, seconds)
     measurements = [

@@ -36,13 +36,13 @@ def bytes_text(count: int | None) -> str:
 
 
 def ratio_text(ratio: Spread | None) -> str:
-    """Median of a ratio with its interquartile range.
+    """Median of a ratio ± the standard error of that median.
 
     Example:
-        >>> ratio_text(Spread(median=1.05, iqr=0.02, count=30))
-        '1.05 (IQR 0.02)'
+        >>> ratio_text(Spread(median=1.05, iqr=0.4, count=100)), ratio_text(None)
+        ('1.05 ± 0.04', '–')
     """
-    return UNKNOWN if ratio is None else f"{ratio.median:.2f} (IQR {ratio.iqr:.2f})"
+    return UNKNOWN if ratio is None else f"{ratio.median:.2f} ± {ratio.median_error:.2f}"
 
 
 def _three_digits(value: float) -> str:

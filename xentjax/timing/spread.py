@@ -5,6 +5,7 @@ median does not. Two contestants are compared round by round, because the two ru
 met the same weather; the ratio of two medians has lost that pairing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,15 @@ class Spread:
             raise ValueError("figures is empty: a spread needs at least one figure")
         low, middle, high = np.percentile(np.asarray(figures, dtype=np.float64), [25, 50, 75])
         return cls(median=float(middle), iqr=float(high - low), count=len(figures))
+
+    @property
+    def median_error(self) -> float:
+        """Standard error of the median, √(π/2) · (iqr / 1.349) / √count, for normal scatter.
+
+        The IQR says how far single runs scatter and does not shrink; this says how well the
+        median is known, and halves with four times the runs.
+        """
+        return math.sqrt(math.pi / 2) * self.iqr / 1.349 / math.sqrt(self.count)
 
 
 def paired_ratio(seconds: Sequence[float], base_seconds: Sequence[float]) -> Spread:
