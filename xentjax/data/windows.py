@@ -4,6 +4,8 @@ A window never leaves the array it was given. Cut the array first (`contiguous_s
 training example can see a held-out token.
 """
 
+from typing import SupportsIndex
+
 import numpy as np
 from jaxtyping import Int, Int32
 from numpy.lib.stride_tricks import sliding_window_view
@@ -63,7 +65,7 @@ class TokenWindows:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def __getitem__(self, index: int) -> dict[str, Int32[np.ndarray, " time"]]:
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Int32[np.ndarray, " time"]]:
         window = self._windows[index].astype(np.int32)
         return {"tokens": window[:-1], "labels": window[1:]}
 
