@@ -1,0 +1,106 @@
+"""The names a user may rely on: pinned, sorted, documented, and free to import."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import xentjax
+
+NAMES = [
+    "bits",
+    "bits_per_byte",
+    "distillation_loss",
+    "entropy",
+    "huber_loss",
+    "js_divergence",
+    "kl_divergence",
+    "kl_divergence_with_logits",
+    "perplexity",
+    "reduce",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "squared_error",
+    "total_and_weight",
+]
+ROOMS = ["cli", "data", "losses", "models", "optim", "testing", "timing", "train"]
+TAIL = ["where", "weights", "reduction"]
+LOSSES = [
+    "distillation_loss",
+    "entropy",
+    "huber_loss",
+    "js_divergence",
+    "kl_divergence",
+    "kl_divergence_with_logits",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "squared_error",
+]
+
+
+def test_public_names_are_these():
+    assert xentjax.__all__ == ["__version__", *NAMES, *ROOMS]
+    assert sorted(NAMES) == NAMES
+    assert dir(xentjax) == sorted(xentjax.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_function_is_documented_by_formula_example_and_units(name):
+    function = getattr(xentjax, name)
+    doc = inspect.getdoc(function)
+    for section in ("Args:", "Returns:", "Example:", ">>>"):
+        assert section in doc, section
+    assert function.__module__.startswith("xentjax.losses")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_shares_the_tail(name):
+    parameters = inspect.signature(getattr(xentjax, name)).parameters
+    for option in TAIL:
+        assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
+    assert [parameters[o].default for o in TAIL] == [None, None, "none"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_is_reached_as_an_attribute_and_lists_its_names(room):
+    module = getattr(xentjax, room)
+    assert module.__doc__
+    assert module.__all__
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isfunction(value) or inspect.isclass(value):
+            assert value.__doc__, f"{room}.{name} has no docstring"
+
+
+def test_losses_hold_the_same_names():
+    assert xentjax.losses.__all__ == NAMES
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(AttributeError, match="did you mean 'softmax_cross_entropy'"):
+        xentjax.softmax_crossentropy  # noqa: B018
+
+
+def test_importing_the_package_loads_neither_jax_nor_its_own_rooms():
+    code = (
+        "import sys, xentjax; "
+        "print([m for m in sys.modules if m.split('.')[0] in ('jax', 'flax', 'optax', 'rich')"
+        " or m.startswith('xentjax.')])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_using_a_loss_loads_no_model_optimizer_or_display_library():
+    code = (
+        "import sys; from xentjax import softmax_cross_entropy; "
+        "print([m for m in ('flax', 'optax', 'rich', 'grain', 'tyro', 'orbax', 'matplotlib',"
+        " 'sklearn', 'chex') if m in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert loaded.strip() == "[]"
