@@ -32,7 +32,26 @@ _HOME = {
     "train_tabular": "tabular",
 }
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "FitResult",
+    "LanguageConfig",
+    "NonFiniteLossError",
+    "Record",
+    "Run",
+    "TabularConfig",
+    "Totals",
+    "TrainState",
+    "classification_loss",
+    "create_run",
+    "fit",
+    "make_evaluate",
+    "make_step",
+    "next_token_loss",
+    "padded_batches",
+    "stack_batches",
+    "train_language",
+    "train_tabular",
+]
 
 if TYPE_CHECKING:
     from xentjax.train.config import LanguageConfig, TabularConfig

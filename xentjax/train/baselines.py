@@ -62,7 +62,10 @@ def compress_held_out(train: bytes, held_out: bytes) -> dict[str, Compression]:
 
 
 def unigram_nats(
-    train: Integer[np.ndarray, " train"], held_out: Integer[np.ndarray, " held_out"], *, classes: int
+    train: Integer[np.ndarray, " train"],
+    held_out: Integer[np.ndarray, " held_out"],
+    *,
+    classes: int,
 ) -> float:
     """Mean cross-entropy of the held-out tokens under the training tokens' frequencies.
 

@@ -17,8 +17,8 @@ Schedule: TypeAlias = Literal["constant", "warmup_cosine", "warmup_stable_decay"
 class TabularConfig:
     """Train a small MLP on digits or breast_cancer, once for each seed.
 
-    Rows are split 70 / 15 / 15 %, stratified by class. Features are standardised by the training
-    rows. The parameters with the lowest validation loss are scored on the test rows.
+    Rows are split 70 / 15 / 15 %, stratified by class. The parameters with the lowest validation
+    loss are scored on the test rows.
     """
 
     dataset: Literal["digits", "breast_cancer"] = "digits"
@@ -39,11 +39,11 @@ class TabularConfig:
     """Width of each hidden layer; none at all makes the model linear."""
     activation: Activation = "relu"
     """Nonlinearity after each hidden layer."""
-    dropout: float = 0.2
+    dropout: float = 0.3
     """Share of hidden units dropped in training."""
     optimizer: Optimizer = "adamw"
     """Update rule."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Peak of the schedule."""
     schedule: Schedule = "warmup_cosine"
     """Course of the learning rate; the warm-up takes a twentieth of the steps."""
@@ -116,7 +116,7 @@ class LanguageConfig:
     sample_length: int = 300
     """Tokens to sample after the prompt; 0 for none."""
     temperature: float = 0.8
-    """Of the sample; lower is safer and duller."""
+    """Of the sample; lower is safer and duller, 0 always takes the likeliest token."""
     top_k: int | None = None
     """Sample among this many likeliest tokens only."""
     name: str | None = None
@@ -129,10 +129,9 @@ class LanguageConfig:
     def __post_init__(self) -> None:
         _check_positive(
             self,
-            ("steps", "batch_size", "block", "layers", "heads", "width", "learning_rate")
-            + ("temperature",),
+            ("steps", "batch_size", "block", "layers", "heads", "width", "learning_rate"),
         )
-        _check_not_negative(self, ("seed", "sample_length", "weight_decay"))
+        _check_not_negative(self, ("seed", "sample_length", "temperature", "weight_decay"))
         _check_shares(self, ("dropout", "label_smoothing"))
         if self.width % (2 * self.heads):
             raise ValueError(
@@ -140,6 +139,8 @@ class LanguageConfig:
             )
         if self.sample_length and not self.prompt:
             raise ValueError("prompt must hold at least one character to sample from, got none")
+        if self.top_k is not None:
+            _check_positive(self, ("top_k",))
         if self.text is not None and not self.text.is_file():
             raise ValueError(f"text must be a file that exists, got {str(self.text)!r}")
 

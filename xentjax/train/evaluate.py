@@ -30,9 +30,7 @@ def make_evaluate(apply_loss: ApplyLoss) -> Evaluate:
 
     @jax.jit
     def score(state: TrainState, batch: Batch) -> Metrics:
-        model = nnx.merge(
-            state.graphdef, state.params, state.rest, copy=True
-        )
+        model = nnx.merge(state.graphdef, state.params, state.rest, copy=True)
         model.eval()
         total, weight, sums = apply_loss(model, batch, state.key)
         return {"loss_total": total, "loss_weight": weight, **sums}

@@ -78,7 +78,7 @@ def fit(
     steps_per_call: int = 10,
     validate: Callable[[TrainState], Totals] | None = None,
     validate_every: int | None = None,
-    on_record: Callable[[Record], None] = lambda record: None,
+    on_record: Callable[[Record], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> FitResult:
     """Train for a number of steps and return the last and the best state.
@@ -135,7 +135,11 @@ class _History:
     """Counts steps, items and seconds, and turns metrics into records."""
 
     def __init__(
-        self, on_record: Callable[[Record], None], clock: Callable[[], float], *, first_step: int
+        self,
+        on_record: Callable[[Record], None] | None,
+        clock: Callable[[], float],
+        *,
+        first_step: int,
     ) -> None:
         self.records: list[Record] = []
         self.step = self.first_step = first_step
@@ -178,7 +182,8 @@ class _History:
             items=self._items,
         )
         self.records.append(record)
-        self._on_record(record)
+        if self._on_record is not None:
+            self._on_record(record)
 
 
 def _call_lengths(steps: int, steps_per_call: int, every: int) -> list[int]:

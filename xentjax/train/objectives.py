@@ -49,9 +49,7 @@ def next_token_loss(*, label_smoothing: float = 0.0) -> ApplyLoss:
     return apply_loss
 
 
-def _score(
-    logits: Any, batch: Batch, label_smoothing: float
-) -> tuple[Any, Any, dict[str, Any]]:
+def _score(logits: Any, batch: Batch, label_smoothing: float) -> tuple[Any, Any, dict[str, Any]]:
     labels, where = batch["labels"], batch.get("where")
     losses = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total, weight = total_and_weight(losses, where=where)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from xentjax.optim import recipes, schedules
+from xentjax import optim
 from xentjax.train.config import Optimizer, Schedule
 
 
@@ -39,13 +39,15 @@ def make_update_rule(
     options: dict[str, Any] = {"clip_norm": clip_norm}
     if optimizer == "adamw":
         options["weight_decay"] = weight_decay
-    return UpdateRule(recipes.optimizer(optimizer, learning_rate, **options), learning_rate)
+    return UpdateRule(optim.optimizer(optimizer, learning_rate, **options), learning_rate)
 
 
 def _schedule(name: Schedule, peak: float, steps: int) -> Callable[[Any], Any]:
-    warmup = max(1, steps // 20)
+    warmup = steps // 20
     if name == "constant":
-        return schedules.constant(peak)
+        return optim.constant(peak)
     if name == "warmup_cosine":
-        return schedules.warmup_cosine(peak, warmup_steps=warmup, total_steps=steps)
-    return schedules.warmup_stable_decay(peak, warmup_steps=warmup, total_steps=steps)
+        return optim.warmup_cosine(peak, warmup_steps=warmup, total_steps=steps)
+    return optim.warmup_stable_decay(
+        peak, warmup_steps=warmup, total_steps=steps, decay_steps=max(1, steps // 5)
+    )
