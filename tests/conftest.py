@@ -1,4 +1,4 @@
-"""Settings every test runs under: eight CPU devices, and no silent rank promotion."""
+"""Settings every test runs under, and the figures that tests report at the end of a run."""
 
 import jax
 import pytest
@@ -12,3 +12,23 @@ def x64():
     """Double precision inside one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def report_figure(record_property):
+    """A measured figure, printed after the run whether or not anything failed."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the figures that passing tests measured."""
+    figures = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.write_line(figure)

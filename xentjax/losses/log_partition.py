@@ -1,0 +1,260 @@
+"""The log-partition function without cancellation: where this package's exactness comes from.
+
+The usual lse(x) − x_y subtracts two large, nearly equal numbers: it loses every digit once the
+label leads by 15, or once all logits are large. Nothing is subtracted here. With the largest
+logit m, eⱼ = exp(xⱼ − m) and rest = Σ_{j≠y} eⱼ, the loss is
+
+    log1p(rest)                     when the label is the largest,
+    (m − x_y) + log(rest + e_y)     otherwise,
+
+and its derivative −rest / (rest + e_y) for the label, eⱼ / (rest + e_y) for the others: sums and
+quotients of non-negative numbers, each right to a few units in the last place.
+
+The derivative rules are `jax.custom_jvp`, never `custom_vjp`, so forward mode, reverse mode and
+all their compositions work; and the rules are themselves written in differentiable terms, so
+every order of derivative is right.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array
+
+
+class LabelTerms(NamedTuple):
+    """What a loss on integer labels is made of; one entry per example."""
+
+    nll: Array  # −log softmax(x)_y
+    log_total: Array  # log Σⱼ exp(xⱼ − top), so that log-sum-exp = log_total + top
+
+
+def top_logit(logits: Array, axis: int) -> Array:
+    """The largest logit of each row, kept in place, a constant to differentiation.
+
+    A logit of +inf counts as the largest finite number: exp(x − top) is then 1 there and 0
+    elsewhere, which is the limit, where inf − inf would be NaN.
+    """
+    top = jnp.max(logits, axis=axis, keepdims=True)
+    return lax.stop_gradient(jnp.minimum(top, jnp.finfo(logits.dtype).max))
+
+
+@jax.custom_jvp
+def unit_exp(logits: Array, top: Array) -> Array:
+    """exp(x − top) for x ≤ top, exactly 1 at the top.
+
+    The minimum looks idle. Under jit it keeps the compiler from fusing a caller's x·c into
+    x·c − top as one rounding, which at |x·c| > 2³¹ turns the 1 into 0 or inf; and it bounds +inf.
+    """
+    return jnp.exp(jnp.minimum(logits, top) - top)
+
+
+@unit_exp.defjvp
+def _unit_exp_jvp(primals, tangents):
+    # By hand, because differentiating minimum would halve the gradient at the top itself.
+    logits, top = primals
+    value = unit_exp(logits, top)
+    return value, value * tangents[0]
+
+
+# --- integer labels ---------------------------------------------------------------------------
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def label_terms(logits: Array, labels: Array, keep: Array | None, axis: int) -> LabelTerms:
+    """Negative log-likelihood of the labels, and the log-partition; exact at every margin.
+
+    Args:
+      logits: [*batch, C] with the classes on `axis`.
+      labels: int32 [*batch] in [0, C); −1 marks a bad label and makes its row NaN, in the value
+        and in the gradient.
+      keep: bool [*batch] or None; rows that are False give 0 with zero gradient, whatever
+        they hold.
+      axis: the class axis.
+    """
+    top = top_logit(logits, axis)
+    rest = _rest_by_blocks(logits, labels, top, axis)
+    return _values(logits, rest, _pick(logits, labels, axis), top, keep, axis)
+
+
+@label_terms.defjvp
+def _label_terms_jvp(axis, primals, tangents):
+    return _differentiate(*primals, axis, tangents[0])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(4,))
+def _with_derivative(values, logits, labels, keep, axis):  # noqa: ARG001
+    """The values as they are, with the derivative of `label_terms`."""
+    return values
+
+
+@_with_derivative.defjvp
+def _with_derivative_jvp(axis, primals, tangents):
+    values, logits, labels, keep = primals
+    _, derivative = _differentiate(logits, labels, keep, axis, tangents[1])
+    return _with_derivative(values, logits, labels, keep, axis), derivative
+
+
+def _differentiate(logits, labels, keep, axis, dlogits):
+    # One elementwise pass writes e, in the buffer the gradient will be returned in; one sum
+    # over it gives rest; one pass in place turns e into the gradient. Summing anew for the value
+    # would be a fourth.
+    top = top_logit(logits, axis)
+    if keep is not None:
+        row = jnp.expand_dims(keep, axis)
+        top = jnp.where(row, top, 0)
+        safe = jnp.where(row, logits, 0)
+    else:
+        row, safe = None, logits
+    label_exp = unit_exp(_pick(safe, labels, axis), top)
+    is_label = _class_index(safe, axis) == jnp.expand_dims(labels, axis)
+    others = jnp.where(is_label, 0, unit_exp(safe, top))
+    rest = jnp.sum(others, axis=axis, keepdims=True)
+    scale = 1 / (rest + label_exp)
+    if row is not None:
+        scale = jnp.where(row, scale, 0)
+    slope_nll = jnp.where(is_label, -rest, others) * scale
+    slope_log_total = jnp.where(is_label, label_exp, others) * scale
+
+    values = _values(logits, rest, _pick(logits, labels, axis), top, keep, axis)
+    values = _with_derivative(lax.stop_gradient(values), logits, labels, keep, axis)
+    derivative = LabelTerms(
+        nll=jnp.sum(slope_nll * dlogits, axis=axis),
+        log_total=jnp.sum(slope_log_total * dlogits, axis=axis),
+    )
+    return values, derivative
+
+
+def _values(logits, rest, label_logit, top, keep, axis) -> LabelTerms:
+    largest = jnp.max(logits, axis=axis, keepdims=True)
+    leads = label_logit >= largest
+    log_total = jnp.where(leads, jnp.log1p(rest), jnp.log(rest + unit_exp(label_logit, top)))
+    nll = jnp.where(leads, log_total, (largest - label_logit) + log_total)
+    terms = LabelTerms(jnp.squeeze(nll, axis), jnp.squeeze(log_total, axis))
+    if keep is None:
+        return terms
+    return LabelTerms(*(jnp.where(keep, term, 0) for term in terms))
+
+
+def _rest_by_blocks(logits, labels, top, axis):
+    """Σ_{j≠y} exp(xⱼ − top) at the price of the plain sum.
+
+    XLA on CPU streams exp-sum through a row at memory speed, but a mask inside it makes it write
+    all N·C exponentials. So sum blocks of classes unmasked, then only the label's own block again.
+    """
+    block = _block_size(logits, axis)
+    if block is None:
+        is_label = _class_index(logits, axis) == jnp.expand_dims(labels, axis)
+        others = jnp.where(is_label, 0, unit_exp(logits, top))
+        return jnp.sum(others, axis=axis, keepdims=True)
+    *batch, classes = logits.shape
+    blocks = logits.reshape(*batch, classes // block, block)
+    sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
+    home, place = (labels // block)[..., None], (labels % block)[..., None]
+    own = jnp.take_along_axis(blocks, home[..., None], axis=-2)[..., 0, :]
+    is_home, is_label = _class_index(sums, -1) == home, _class_index(own, -1) == place
+    elsewhere = jnp.sum(jnp.where(is_home, 0, sums), axis=-1, keepdims=True)
+    beside = jnp.where(is_label, 0, unit_exp(own, top))
+    return elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
+
+
+def _block_size(logits: Array, axis: int) -> int | None:
+    """A divisor of C near √C, or None where blocks do not pay or the axis cannot be split."""
+    classes = logits.shape[axis]
+    if axis != logits.ndim - 1 or classes < 512 or _is_sharded(logits, axis):
+        return None
+    start = int(classes**0.5)
+    return next((k for k in range(start, 8 * start) if classes % k == 0), None)
+
+
+def _is_sharded(x: Array, axis: int) -> bool:
+    # Splitting an axis that an explicit mesh holds in parts would need communication.
+    return jax.typeof(x).sharding.spec[axis] is not None
+
+
+def _class_index(x: Array, axis: int) -> Array:
+    return lax.broadcasted_iota(jnp.int32, x.shape, axis % x.ndim)
+
+
+def _pick(logits: Array, labels: Array, axis: int) -> Array:
+    # NaN for a bad label: it reaches the value and, through the scale, every slope of the row.
+    index = jnp.expand_dims(labels, axis)
+    return jnp.where(index < 0, jnp.nan, jnp.take_along_axis(logits, index, axis, mode="clip"))
+
+
+# --- distributions ----------------------------------------------------------------------------
+
+
+class Split(NamedTuple):
+    """exp(x − top) and its sum, with the sum over all but one largest logit kept apart."""
+
+    top: Array
+    exps: Array
+    rest: Array
+    total: Array
+
+
+def split_top(logits: Array, axis: int) -> Split:
+    """Splits Σ exp(x − top) = 1 + rest without losing the digits of a small rest."""
+    top = top_logit(logits, axis)
+    exps = unit_exp(logits, top)
+    total = jnp.sum(exps, axis=axis, keepdims=True)
+    below = jnp.sum(jnp.where(logits < top, exps, 0), axis=axis, keepdims=True)
+    # total ≥ 2 whenever the largest logit is tied, and then total − 1 cancels nothing.
+    return Split(top, exps, jnp.where(total < 2, below, total - 1), total)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def log_total(logits: Array, axis: int) -> Array:
+    """log Σⱼ exp(xⱼ − top) with `top` a constant; the axis is kept. Its gradient is softmax."""
+    return jnp.log1p(split_top(logits, axis).rest)
+
+
+@log_total.defjvp
+def _log_total_jvp(axis, primals, tangents):
+    (logits,), (dlogits,) = primals, tangents
+    _, exps, _, total = split_top(logits, axis)
+    derivative = jnp.sum(exps / total * dlogits, axis=axis, keepdims=True)
+    return log_total(logits, axis), derivative
+
+
+def log_softmax_gap(logits: Array, axis: int) -> Array:
+    """−log softmax(x) ≥ 0, exact for the likely classes too; +inf where x is −inf."""
+    return (top_logit(logits, axis) - logits) + log_total(logits, axis)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def target_nll(logits: Array, targets: Array, axis: int) -> Array:
+    """−Σ_c t_c log softmax(x)_c for target masses t ≥ 0 of any sum; 0 · (−inf) counts as 0."""
+    return jnp.sum(targets * _gap_where_used(logits, targets, axis), axis=axis)
+
+
+@partial(target_nll.defjvp, symbolic_zeros=True)
+def _target_nll_jvp(axis, primals, tangents):
+    (logits, targets), (dlogits, dtargets) = primals, tangents
+    derivative = jnp.zeros_like(jnp.sum(logits, axis=axis))
+    if not isinstance(dlogits, SymbolicZero):
+        derivative += jnp.sum(_target_slope(logits, targets, axis) * dlogits, axis=axis)
+    if not isinstance(dtargets, SymbolicZero):
+        derivative += jnp.sum(_gap_where_used(logits, targets, axis) * dtargets, axis=axis)
+    return target_nll(logits, targets, axis), derivative
+
+
+def _gap_where_used(logits, targets, axis):
+    unused = (targets == 0) & (logits == -jnp.inf)
+    top = top_logit(logits, axis)
+    below_top = top - jnp.where(unused, top, logits)
+    return jnp.where(unused, 0, below_top + log_total(logits, axis))
+
+
+def _target_slope(logits, targets, axis):
+    """T·p − t with T = Σ t; for a sole leading class as (T − t) − T·(1 − p): nothing cancels."""
+    _, exps, rest, total = split_top(logits, axis)
+    mass = jnp.sum(targets, axis=axis, keepdims=True)
+    leads = (exps == 1) & (rest < 1)
+    return jnp.where(
+        leads, (mass - targets) - mass * (rest / total), mass * (exps / total) - targets
+    )

@@ -1,0 +1,113 @@
+"""Sigmoid (binary) cross-entropy: classes that do not exclude each other, one by one."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from xentjax.losses import inputs
+from xentjax.losses.reduction import (
+    at_least_float32,
+    check_reduction,
+    example_mask,
+    reduce_with_mass,
+)
+
+
+def sigmoid_cross_entropy(
+    logits: Num[ArrayLike, "..."],
+    labels: Shaped[ArrayLike, "..."],
+    *,
+    where: Shaped[ArrayLike, "..."] | None = None,
+    weights: Num[ArrayLike, "..."] | None = None,
+    pos_weight: Num[ArrayLike, "..."] | None = None,
+    label_smoothing: Num[ArrayLike, ""] = 0.0,
+    reduction: str = "none",
+) -> Float[Array, "..."]:
+    r"""Binary cross-entropy between labels and sigmoid(logits), element by element.
+
+    With smoothing α and positive weight p, on each element:
+
+        y' = (1 − α) y + α / 2
+        l = p · y' · softplus(−x) + (1 − y') · softplus(x)
+
+    Both terms are non-negative, so nothing cancels at any x. Prefer it to the softmax when an
+    example may have several labels, or none.
+
+    Args:
+      logits: real scores, any shape and float dtype; −inf and +inf are certainties.
+      labels: in [0, 1], the shape of `logits`; floating, boolean, or integer 0 and 1.
+      where: boolean, broadcastable to `logits`; False leaves an element out.
+      weights: real, broadcastable to `logits`.
+      pos_weight: real ≥ 0, broadcastable to `logits` ([C], say): weighs the positive term.
+      label_smoothing: α in [0, 1], may be traced.
+      reduction: "none", "sum" or "mean" (over all elements that are not masked).
+
+    Returns:
+      Nats, float32 (float64 for float64 logits): the shape of `logits` for "none".
+
+    Raises:
+      TypeError: logits are not floating point, or `where` is not boolean.
+      ValueError: shapes differ, an option is out of range, or (eager calls) a label lies outside
+        [0, 1]. Under jit such a label gives NaN, in the value and in the gradient.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> logits = jnp.log(jnp.array([4.0]))  # odds 4 : 1, probability 0.8
+      >>> print(sigmoid_cross_entropy(logits, jnp.array([True])).round(4))  # −log 0.8
+      [0.2231]
+      >>> print(sigmoid_cross_entropy(logits, jnp.array([0.0])).round(4))  # −log 0.2
+      [1.6094]
+
+    See Also:
+      `softmax_cross_entropy` for classes that exclude each other.
+    """
+    check_reduction(reduction)
+    logits = at_least_float32(logits, "logits")
+    labels = jnp.asarray(labels)
+    inputs.require_same_shape(labels, logits, "labels")
+    inputs.require_fraction(label_smoothing, "label_smoothing")
+    keep = example_mask(where, logits.shape)
+    labels = labels.astype(logits.dtype)
+    if keep is not None:
+        logits, labels = jnp.where(keep, logits, 0), jnp.where(keep, labels, 0)
+    in_range = (labels >= 0) & (labels <= 1)
+    _raise_if_bad(labels, in_range)
+    if not inputs.is_off(label_smoothing):
+        labels = (1 - label_smoothing) * labels + label_smoothing / 2
+    positive = _where_used(labels, jax.nn.softplus, -logits)
+    if pos_weight is not None:
+        positive = positive * _pos_weight(pos_weight, logits)
+    losses = positive + _where_used(1 - labels, jax.nn.softplus, logits)
+    losses = losses * inputs.nan_unless(in_range, losses.dtype)
+    return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
+
+
+def _where_used(share, function, x):
+    """share · f(x), where 0 · f(+inf) is 0, in the value and the gradient."""
+    unused = (share == 0) & (x == jnp.inf)
+    return share * jnp.where(unused, 0, function(jnp.where(unused, 0, x)))
+
+
+def _pos_weight(pos_weight, logits):
+    inputs.require_non_negative(pos_weight, "pos_weight")
+    pos_weight = jnp.asarray(pos_weight).astype(logits.dtype)
+    try:
+        fits = jnp.broadcast_shapes(pos_weight.shape, logits.shape) == logits.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"pos_weight must be broadcastable to logits: got shape {pos_weight.shape}, "
+            f"wanted {logits.shape}"
+        )
+    return jnp.broadcast_to(pos_weight, logits.shape)
+
+
+def _raise_if_bad(labels, in_range) -> None:
+    position = inputs.first_false(in_range)
+    if position is not None:
+        raise ValueError(
+            f"labels must lie in [0, 1], got {labels[position]} at position {position}; "
+            "a class index belongs to softmax_cross_entropy, one-hot rows belong here"
+        )

@@ -1,0 +1,233 @@
+"""Softmax cross-entropy: one label or one distribution over classes per example.
+
+The loss of classification and of language models. Integer labels and distributions go through
+one function and agree to rounding; every option works with both.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from xentjax.losses import inputs
+from xentjax.losses.log_partition import (
+    label_terms,
+    log_total,
+    target_nll,
+    top_logit,
+)
+from xentjax.losses.reduction import (
+    at_least_float32,
+    check_reduction,
+    example_mask,
+    reduce_with_mass,
+)
+
+
+def softmax_cross_entropy(
+    logits: Num[ArrayLike, "..."],
+    labels: Shaped[ArrayLike, "..."],
+    *,
+    axis: int | Sequence[int] = -1,
+    where: Shaped[ArrayLike, "..."] | None = None,
+    class_where: Shaped[ArrayLike, "..."] | None = None,
+    weights: Num[ArrayLike, "..."] | None = None,
+    class_weights: Num[ArrayLike, "..."] | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Num[ArrayLike, ""] = 0.0,
+    z_loss: Num[ArrayLike, ""] = 0.0,
+    reduction: str = "none",
+) -> Float[Array, "..."]:
+    r"""Cross-entropy between labels and softmax(logits), exact at every margin.
+
+    For a label y (or a distribution t over classes), class weights w, smoothing α over the K
+    classes that are allowed, and z-loss coefficient ζ:
+
+        l = −Σ_c w_c t'_c log softmax(x)_c + ζ · lse(x)²,   t' = (1 − α) t + α / K
+
+    Args:
+      logits: real scores [*batch, C] (classes on `axis`), any float dtype. Computed in float32,
+        or float64 when given float64. A logit of −inf is a masked class; one of +inf is certain:
+        the loss is 0 if it is the label, +inf otherwise.
+      labels: integer class indices [*batch], of any integer dtype; or floating distributions
+        [*batch, C], non-negative (a sum other than 1 scales the loss).
+      axis: the class axis; a tuple of axes is one class axis, flattened in the order given.
+      where: boolean, broadcastable to [*batch]; False leaves an example out. It masks examples,
+        never classes.
+      class_where: boolean, broadcastable to `logits`; False removes a class, as a logit of −inf
+        would. If the label itself is removed the loss is +inf.
+      weights: real, broadcastable to [*batch], multiplies the loss of each example.
+      class_weights: real [C]. With "mean" the denominator is Σᵢ Σ_c labels_ic w_c, the weights
+        of the labels (for distributions torch divides by N instead).
+      ignore_index: integer labels equal to it are left out, as if masked by `where`.
+      label_smoothing: α in [0, 1], may be traced.
+      z_loss: ζ ≥ 0, may be traced; keeps the log-partition near zero.
+      reduction: "none", "sum" or "mean".
+
+    Returns:
+      Nats, float32 (float64 for float64 logits): [*batch] for "none", a scalar otherwise. The
+      gradient has the dtype of the logits.
+
+    Raises:
+      TypeError: logits are not floating point, labels are boolean, `where` is not boolean.
+      ValueError: shapes do not fit, an option is out of range, or (eager calls with concrete
+        labels) a label is outside [0, C) and not ignored. Under jit such a label gives NaN, in
+        the value and in the gradient.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> logits = jnp.log(jnp.array([[7.0, 3.0]]))  # softmax gives 0.7 and 0.3
+      >>> print(softmax_cross_entropy(logits, jnp.array([0])).round(4))  # −log 0.7
+      [0.3567]
+      >>> even = jnp.array([[0.5, 0.5]])
+      >>> print(softmax_cross_entropy(logits, even).round(4))  # −(log 0.7 + log 0.3) / 2
+      [0.7803]
+      >>> loss = softmax_cross_entropy(jnp.array([50.0, 0.0]), jnp.array(0))
+      >>> print(f"{loss:.3g}")  # log(1 + e⁻⁵⁰), where lse(x) − x_y would give 0
+      1.93e-22
+
+    Reference:
+      Label smoothing: C. Szegedy et al., Rethinking the Inception Architecture for Computer
+      Vision, 2016. Z-loss: A. Chowdhery et al., PaLM: Scaling Language Modeling with Pathways,
+      2022.
+
+    See Also:
+      `sigmoid_cross_entropy` when labels do not exclude each other; `kl_divergence` when the
+      targets' own entropy is to be subtracted.
+    """
+    check_reduction(reduction)
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    _check_options(logits, labels, label_smoothing, z_loss, ignore_index)
+    indices = jnp.issubdtype(labels.dtype, jnp.integer)
+    if class_where is not None:
+        logits = _mask_classes(logits, class_where)
+    logits, class_axis = inputs.class_axis_last(logits, axis)
+    inputs.require_classes(logits, class_axis)
+    inputs.warn_if_probabilities(logits, class_axis)
+    logits = at_least_float32(logits, "logits")
+    shape = inputs.batch_shape(logits, class_axis)
+    keep = example_mask(where, shape)
+    class_weights = _class_weights(class_weights, logits, class_axis)
+    if indices:
+        labels, keep = _checked_indices(labels, logits, class_axis, keep, ignore_index)
+        losses, mass = _index_loss(
+            logits, labels, keep, class_axis, class_weights, label_smoothing, z_loss
+        )
+    else:
+        labels, _ = inputs.class_axis_last(labels, axis, "labels")
+        inputs.require_same_shape(labels, logits, "floating labels (distributions over classes)")
+        losses, mass = _distribution_loss(
+            logits, labels, keep, class_axis, class_weights, label_smoothing, z_loss
+        )
+    return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction, mass=mass)
+
+
+def _check_options(logits, labels, label_smoothing, z_loss, ignore_index) -> None:
+    if labels.dtype == jnp.bool_:
+        raise TypeError(
+            "labels must be integer indices or floating distributions, got bool; write "
+            "labels.astype(jnp.float32) for one-hot rows or labels.astype(jnp.int32) for indices"
+        )
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"logits must be floating point, got {logits.dtype}")
+    inputs.require_fraction(label_smoothing, "label_smoothing")
+    inputs.require_non_negative(z_loss, "z_loss")
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        inputs.require_distribution(labels, "floating labels")
+        if ignore_index is not None:
+            raise ValueError(
+                f"ignore_index={ignore_index} goes with integer labels, got {labels.dtype}; "
+                "leave rows out with where="
+            )
+
+
+def _mask_classes(logits, class_where):
+    class_where = jnp.asarray(class_where)
+    if class_where.dtype != jnp.bool_:
+        raise TypeError(f"class_where must be boolean, got {class_where.dtype}")
+    try:
+        fits = jnp.broadcast_shapes(class_where.shape, logits.shape) == logits.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"class_where must be broadcastable to logits: got shape {class_where.shape}, "
+            f"wanted {logits.shape}"
+        )
+    return jnp.where(jnp.broadcast_to(class_where, logits.shape), logits, -jnp.inf)
+
+
+def _class_weights(class_weights, logits, axis):
+    """[C] as an array that multiplies logits, or None."""
+    if class_weights is None:
+        return None
+    class_weights = jnp.asarray(class_weights).astype(logits.dtype)
+    classes = logits.shape[axis]
+    if class_weights.shape != (classes,):
+        raise ValueError(
+            f"class_weights must hold one weight per class: got shape {class_weights.shape}, "
+            f"wanted ({classes},)"
+        )
+    inputs.require_non_negative(class_weights, "class_weights")
+    return jnp.expand_dims(class_weights, [i for i in range(logits.ndim) if i != axis])
+
+
+def _checked_indices(labels, logits, axis, keep, ignore_index):
+    shape = inputs.batch_shape(logits, axis)
+    if labels.shape != shape:
+        raise ValueError(
+            f"integer labels are class indices, one per example: got shape {labels.shape}, wanted "
+            f"{shape} for logits of shape {logits.shape} with classes on axis {axis}"
+        )
+    return inputs.index_labels(labels, logits.shape[axis], keep, ignore_index)
+
+
+def _index_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_loss):
+    """Per-example losses and, with class weights, each label's weight."""
+    terms = label_terms(logits, labels, keep, axis)
+    losses, mass = terms.nll, None
+    if class_weights is not None:
+        mass = jnp.take(class_weights.reshape(-1), labels, mode="clip")
+        losses = losses * mass
+    if inputs.is_off(label_smoothing) and inputs.is_off(z_loss):
+        return losses, mass
+    # From here on masked rows are read again, so what they hold is replaced first.
+    logits = logits if keep is None else jnp.where(jnp.expand_dims(keep, axis), logits, 0)
+    top = top_logit(logits, axis)
+    if not inputs.is_off(label_smoothing):
+        share = _uniform(logits, axis, class_weights)
+        below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
+        uniform = terms.log_total * jnp.sum(share, axis=axis)
+        uniform += jnp.sum(share * below_top, axis=axis)
+        losses = (1 - label_smoothing) * losses + label_smoothing * uniform
+    if not inputs.is_off(z_loss):
+        losses += z_loss * (terms.log_total + jnp.squeeze(top, axis)) ** 2
+    return losses, mass
+
+
+def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_loss):
+    """The same for distributions; the mass is what a one-hot row would have."""
+    labels = labels.astype(logits.dtype)
+    if keep is not None:
+        row = jnp.expand_dims(keep, axis)
+        logits, labels = jnp.where(row, logits, 0), jnp.where(row, labels, 0)
+    targets, mass = labels, None
+    if class_weights is not None:
+        targets = labels * class_weights
+        mass = jnp.sum(targets, axis=axis)
+    if not inputs.is_off(label_smoothing):
+        share = _uniform(logits, axis, class_weights)
+        targets = (1 - label_smoothing) * targets + label_smoothing * share
+    losses = target_nll(logits, targets, axis)
+    if not inputs.is_off(z_loss):
+        lse = log_total(logits, axis) + top_logit(logits, axis)
+        losses += z_loss * jnp.squeeze(lse, axis) ** 2
+    return losses, mass
+
+
+def _uniform(logits, axis, class_weights):
+    """1/K on the K classes that are allowed, 0 on the masked ones, times the class weights."""
+    allowed = (logits > -jnp.inf).astype(logits.dtype)
+    share = allowed / jnp.sum(allowed, axis=axis, keepdims=True)
+    return share if class_weights is None else share * class_weights
