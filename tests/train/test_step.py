@@ -145,7 +145,7 @@ def test_the_first_bad_step_is_named():
 
 
 def test_batches_of_different_shapes_are_not_stacked():
-    with pytest.raises(ValueError, match=r"batches\['x'\]: got shapes .* drop_remainder"):
+    with pytest.raises(ValueError, match=r"batches\['x'\]: got shapes .*drop_remainder"):
         stack_batches([{"x": np.ones(3)}, {"x": np.ones(2)}])
     with pytest.raises(ValueError, match="got none"):
         stack_batches([])

@@ -17,7 +17,7 @@ class Curves:
     label: str
     records: Sequence[Record]
 
-    def points(self, split: str, name: str) -> tuple[list[float], list[float]]:
+    def points(self, split: str, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of one figure, where it is known."""
         known = [
             (record.step, getattr(record, name))

@@ -54,16 +54,18 @@ def _choices(words: Sequence[str], config: type) -> list[str]:
 
 
 def _options(words: Sequence[str], config: type) -> list[str]:
-    """Lines about options that do not exist: by likeness, or by initials, so that --lr is found."""
+    """Lines about options that do not exist: by initials, so that --lr is found, or by likeness."""
     flags = [_flag(field.name) for field in dataclasses.fields(config)]
     initials = {"--" + "".join(part[0] for part in flag[2:].split("-")): flag for flag in flags}
     lines = []
     for word in words:
         typed = word.split("=")[0].replace("_", "-")
         if typed.startswith("--") and typed not in [*flags, "--help"]:
-            near = difflib.get_close_matches(typed, flags, n=1) or [initials.get(typed, "")]
-            if near[0]:
-                lines.append(f"unknown option {typed!r}: did you mean {near[0]!r}?")
+            if typed in initials:
+                near = [initials[typed]]
+            else:
+                near = difflib.get_close_matches(typed, flags, n=1)
+            lines += [f"unknown option {typed!r}: did you mean {flag!r}?" for flag in near]
     return lines
 
 

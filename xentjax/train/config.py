@@ -85,11 +85,11 @@ class LanguageConfig:
     """A text file; without one, the Python manual that comes with Python."""
     tokens: Literal["byte", "char"] = "byte"
     """What a token is; characters need a text in UTF-8."""
-    steps: int = 1000
+    steps: int = 1200
     """Optimizer steps."""
-    batch_size: int = 16
+    batch_size: int = 8
     """Windows in a step."""
-    block: int = 128
+    block: int = 64
     """Tokens in a window: the longest context the model can see."""
     layers: int = 4
     """Transformer blocks."""

@@ -104,7 +104,7 @@ def fit(
     for name, value in {"steps": steps, "steps_per_call": steps_per_call}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    every = validate_every or max(1, steps // 10)
+    every = validate_every or max(1, steps // 10) if validate else steps
     history = _History(on_record, clock, first_step=int(state.step))
     state = state.copy()
     best = history.validated(state, validate) if validate else None

@@ -84,7 +84,7 @@ def make_step(
         updates, opt_state = with_value.update(grads, state.opt_state, state.params, value=loss)
         rate = learning_rate(state.step) if callable(learning_rate) else learning_rate
         metrics |= {
-            "grad_norm": optax.global_norm(grads),
+            "grad_norm": optax.tree.norm(grads),
             "learning_rate": jnp.asarray(rate, jnp.float32),
         }
         params: Any = optax.apply_updates(state.params, updates)
