@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from xentjax import __version__
 from xentjax.cli.suggest import suggestions
@@ -74,17 +75,13 @@ def _train(config: TabularConfig | LanguageConfig) -> int:
     # Imported here: --help and a misspelt option answer without waiting for flax and matplotlib.
     from xentjax.cli.training import run_gpt, run_tabular
 
-    run = run_tabular if isinstance(config, TabularConfig) else run_gpt
     try:
-        run(config, Console())  # pyright: ignore[reportArgumentType]
+        if isinstance(config, TabularConfig):
+            run_tabular(config, Console())
+        else:
+            run_gpt(config, Console())
     except (ValueError, ImportError) as error:
         # What the package raises about its input is written for the person typing.
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {_plain(error)}")
+        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(str(error))}")
         return 1
     return 0
-
-
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

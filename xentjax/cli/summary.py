@@ -72,6 +72,11 @@ def print_language(summary: LanguageSummary, run: Run, console: Console) -> None
         f"best at step {summary.best_step} of {summary.steps}",
         highlight=False,
     )
+    console.print(
+        "[dim]After the training text, xz can copy any passage of it; the GPT sees "
+        f"{summary.context} tokens and has only its parameters to remember the rest by.[/dim]",
+        highlight=False,
+    )
     if summary.sample:
         console.print(Panel(escape(summary.sample), title="a sample", title_align="left"))
     _print_end(run, summary.seconds, console)

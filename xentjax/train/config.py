@@ -85,7 +85,7 @@ class LanguageConfig:
     """A text file; without one, the Python manual that comes with Python."""
     tokens: Literal["byte", "char"] = "byte"
     """What a token is; characters need a text in UTF-8."""
-    steps: int = 1200
+    steps: int = 1400
     """Optimizer steps."""
     batch_size: int = 8
     """Windows in a step."""

@@ -49,6 +49,7 @@ class LanguageSummary:
     Attributes:
         text: the text's name.
         token: "byte" or "char".
+        context: the most tokens the model can see.
         split_bytes: how many bytes each split has.
         parameters: how many numbers are trained.
         steps: optimizer steps taken.
@@ -68,6 +69,7 @@ class LanguageSummary:
 
     text: str
     token: str
+    context: int
     split_bytes: dict[str, int]
     parameters: int
     steps: int
@@ -134,7 +136,7 @@ def _read(config: LanguageConfig) -> _Corpus:
     parts = {name: whole[rows[0] : rows[-1] + 1] for name, rows in split._asdict().items()}
     # The vocabulary is that of the whole text: a character first met in the test would have no
     # number at all, and which characters exist tells nothing of their order.
-    tokenizer = ByteTokenizer() if isinstance(whole, bytes) else CharTokenizer.train(whole)
+    tokenizer: Any = ByteTokenizer() if isinstance(whole, bytes) else CharTokenizer.train(whole)
     return _Corpus(
         name=text.name,
         sha256=text.sha256,
@@ -244,6 +246,7 @@ def _summarize(
     return LanguageSummary(
         text=corpus.name,
         token=config.tokens,
+        context=config.block,
         split_bytes=n_bytes,
         parameters=result.best.parameter_count,
         steps=config.steps,

@@ -92,8 +92,12 @@ class FitProgress:
         return (record.items - self._warm.items) / (record.seconds - self._warm.seconds)
 
     def _line(self, record: Record) -> str:
+        """Below 80 columns, so that no terminal breaks it."""
         accuracy = "" if record.accuracy is None else f" {record.accuracy:6.1%}"
-        line = f"step {record.step:>6,}   validation {record.loss_nats:.3f} nats{accuracy}"
+        line = f"step {record.step:>6,}  validation {record.loss_nats:.3f} nats{accuracy}"
         if self._train is not None:
-            line += f"   [dim]train {self._figures(self._train)}   {record.seconds:.0f} s[/dim]"
+            line += f"  [dim]train {self._train.loss_nats:.3f}"
+            if rate := self._throughput(self._train):
+                line += f"  {rate:,.0f} {self._items}/s"
+            line += f"  {record.seconds:.0f} s[/dim]"
         return line

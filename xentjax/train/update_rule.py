@@ -48,6 +48,4 @@ def _schedule(name: Schedule, peak: float, steps: int) -> Callable[[Any], Any]:
         return optim.constant(peak)
     if name == "warmup_cosine":
         return optim.warmup_cosine(peak, warmup_steps=warmup, total_steps=steps)
-    return optim.warmup_stable_decay(
-        peak, warmup_steps=warmup, total_steps=steps, decay_steps=max(1, steps // 5)
-    )
+    return optim.warmup_stable_decay(peak, warmup_steps=warmup, total_steps=steps)
