@@ -83,7 +83,7 @@ def test_small_split_warns_with_its_size_and_its_half_width():
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 2
     assert messages[0].startswith("validation split has 30 examples")
-    assert "known only to ± 8.6 points" in messages[1]
+    assert "known only to ± 8.9 points" in messages[1]
 
 
 def test_large_split_does_not_warn():

@@ -136,7 +136,8 @@ def test_all_equal_logits_have_the_gradient_and_hessian_of_the_uniform_distribut
 
 
 @pytest.mark.parametrize("margin", [0.0, 3.0, 12.0])
-def test_derivatives_to_third_order_match_the_dense_definition(x64, margin):
+@pytest.mark.usefixtures("x64")
+def test_derivatives_to_third_order_match_the_dense_definition(margin):
     logits = jnp.array([margin, 0.0, -1.0, 0.5])
 
     def ours(x):

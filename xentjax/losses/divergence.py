@@ -4,6 +4,9 @@ Cross-entropy is entropy plus divergence: H(t, p) = H(t) + KL(t ‖ p). Train on
 zero should mean "the same", or when both sides move.
 """
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -16,6 +19,9 @@ from xentjax.losses.reduction import (
     example_mask,
     reduce_with_mass,
 )
+
+# Compiled as one, so that an eager call is one program.
+_compiled = partial(jax.jit, static_argnames=("axis", "reduction"), inline=True)
 
 
 def entropy(
@@ -46,14 +52,20 @@ def entropy(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> print(entropy(jnp.zeros(4)).round(4))  # log 4
+      >>> print(f"{entropy(jnp.zeros(4)):.4f}")  # log 4
       1.3863
 
     Reference:
       C. E. Shannon, A Mathematical Theory of Communication, 1948.
     """
     check_reduction(reduction)
-    logits, axis, keep = _prepared(logits, axis, where)
+    (logits,), keep, axis = _checked(where, axis, logits=logits)
+    return _entropy(logits, keep, inputs.as_array(weights), axis=axis, reduction=reduction)
+
+
+@_compiled
+def _entropy(logits, keep, weights, *, axis, reduction):
+    logits = _in_rows(logits, keep, axis)
     # A masked class has p = 0 and an infinite gap; the product is 0, its gradient too. A row
     # with no class left stays NaN.
     masked = (logits == -jnp.inf) & (top_logit(logits, axis) > -jnp.inf)
@@ -95,7 +107,7 @@ def kl_divergence(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> print(kl_divergence(jnp.zeros(2), jnp.array([1.0, 0.0])).round(4))  # log 2
+      >>> print(f"{kl_divergence(jnp.zeros(2), jnp.array([1.0, 0.0])):.4f}")  # log 2
       0.6931
 
     Reference:
@@ -105,15 +117,16 @@ def kl_divergence(
       `kl_divergence_with_logits` when the targets are a softmax too.
     """
     check_reduction(reduction)
-    targets = at_least_float32(targets, "targets")
-    inputs.require_same_shape(targets, jnp.asarray(logits), "targets")
-    logits, axis, keep = _prepared(logits, axis, where)
-    targets = targets.astype(logits.dtype)
-    if keep is not None:
-        uniform = jnp.asarray(1 / logits.shape[axis], logits.dtype)
-        targets = jnp.where(jnp.expand_dims(keep, axis), targets, uniform)
-    inputs.require_distribution(targets, "targets")
-    inputs.require_sum_to_one(targets, axis, "targets")
+    (logits, targets), keep, axis = _checked(where, axis, logits=logits, targets=targets)
+    inputs.require_distribution(targets, keep, (axis,), "targets", sum_to_one=True)
+    weights = inputs.as_array(weights)
+    return _kl_divergence(logits, targets, keep, weights, axis=axis, reduction=reduction)
+
+
+@_compiled
+def _kl_divergence(logits, targets, keep, weights, *, axis, reduction):
+    logits = _in_rows(logits, keep, axis)
+    targets = _in_rows(targets.astype(logits.dtype), keep, axis)
     log_targets = jnp.where(targets == 0, -jnp.inf, jnp.log(jnp.where(targets == 0, 1, targets)))
     terms = _kl_terms(log_targets, -log_softmax_gap(logits, axis))
     losses = jnp.sum(terms, axis=axis)
@@ -154,7 +167,7 @@ def kl_divergence_with_logits(
     Example:
       >>> import jax.numpy as jnp
       >>> model, target = jnp.zeros(2), jnp.log(jnp.array([3.0, 1.0]))
-      >>> print(kl_divergence_with_logits(model, target).round(4))  # ¾ log 1.5 + ¼ log 0.5
+      >>> print(f"{kl_divergence_with_logits(model, target):.4f}")  # ¾ log 1.5 + ¼ log 0.5
       0.1308
 
     See Also:
@@ -162,7 +175,21 @@ def kl_divergence_with_logits(
     """
     check_reduction(reduction)
     inputs.require_positive(temperature, "temperature")
-    model, target, axis, keep = _prepared_pair(logits, target_logits, axis, where, "target_logits")
+    (logits, target_logits), keep, axis = _checked(
+        where, axis, logits=logits, target_logits=target_logits
+    )
+    cooling = None if inputs.is_number(temperature, 1) else temperature
+    weights = inputs.as_array(weights)
+    return _kl_divergence_with_logits(
+        logits, target_logits, cooling, keep, weights, axis=axis, reduction=reduction
+    )
+
+
+@_compiled
+def _kl_divergence_with_logits(
+    logits, target_logits, temperature, keep, weights, *, axis, reduction
+):
+    model, target = _same_dtype(logits, target_logits, keep, axis)
     log_model = -log_softmax_gap(_cooled(model, temperature, axis), axis)
     log_target = -log_softmax_gap(_cooled(target, temperature, axis), axis)
     losses = jnp.sum(_kl_terms(log_target, log_model), axis=axis)
@@ -200,14 +227,23 @@ def js_divergence(
     Example:
       >>> import jax.numpy as jnp
       >>> certain, other = jnp.array([0.0, -jnp.inf]), jnp.array([-jnp.inf, 0.0])
-      >>> print(js_divergence(certain, other).round(4))  # nothing in common: log 2
+      >>> print(f"{js_divergence(certain, other):.4f}")  # nothing in common: log 2
       0.6931
 
     Reference:
       J. Lin, Divergence Measures Based on the Shannon Entropy, 1991.
     """
     check_reduction(reduction)
-    first, second, axis, keep = _prepared_pair(logits, other_logits, axis, where, "other_logits")
+    (logits, other_logits), keep, axis = _checked(
+        where, axis, logits=logits, other_logits=other_logits
+    )
+    weights = inputs.as_array(weights)
+    return _js_divergence(logits, other_logits, keep, weights, axis=axis, reduction=reduction)
+
+
+@_compiled
+def _js_divergence(logits, other_logits, keep, weights, *, axis, reduction):
+    first, second = _same_dtype(logits, other_logits, keep, axis)
     log_p, log_q = -log_softmax_gap(first, axis), -log_softmax_gap(second, axis)
     log_mean = _log_mean(log_p, log_q)
     terms = _kl_terms(log_p, log_mean) + _kl_terms(log_q, log_mean)
@@ -215,29 +251,32 @@ def js_divergence(
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def _prepared(logits, axis, where):
-    """Logits in their compute dtype with masked rows replaced, the axis, the mask."""
+def _checked(where, axis, **arrays):
+    """The arrays, floating and of one shape, the mask, and the class axis from the front."""
+    arrays = {name: jnp.asarray(x) for name, x in arrays.items()}
+    first = next(iter(arrays))
+    for name, x in arrays.items():
+        at_least_float32(x, name)
+        inputs.require_same_shape(x, arrays[first], name, first)
+    axes = inputs.class_axes(arrays[first], axis)
+    keep = example_mask(where, inputs.batch_shape(arrays[first], axes))
+    return tuple(arrays.values()), keep, axes[0]
+
+
+def _in_rows(logits, keep, axis):
+    """The compute dtype, with rows that are left out replaced by zeros."""
     logits = at_least_float32(logits, "logits")
-    logits, axis = inputs.class_axis_last(logits, axis)
-    inputs.require_classes(logits, axis)
-    keep = example_mask(where, inputs.batch_shape(logits, axis))
-    if keep is not None:
-        logits = jnp.where(jnp.expand_dims(keep, axis), logits, 0)
-    return logits, axis, keep
+    return logits if keep is None else jnp.where(jnp.expand_dims(keep, axis), logits, 0)
 
 
-def _prepared_pair(logits, other, axis, where, other_name):
-    logits, other = at_least_float32(logits, "logits"), at_least_float32(other, other_name)
-    inputs.require_same_shape(other, logits, other_name)
-    dtype = jnp.promote_types(logits.dtype, other.dtype)
-    first, class_axis, keep = _prepared(logits.astype(dtype), axis, where)
-    second, _, _ = _prepared(other.astype(dtype), axis, where)
-    return first, second, class_axis, keep
+def _same_dtype(first, second, keep, axis):
+    dtype = jnp.promote_types(first.dtype, second.dtype)
+    return (_in_rows(x.astype(dtype), keep, axis) for x in (first, second))
 
 
 def _cooled(logits, temperature, axis):
     """(x − max x) / T. The other order fails under jit on CPU once |x / T| passes 2³¹."""
-    if inputs.is_one(temperature):
+    if temperature is None:
         return logits
     masked = logits == -jnp.inf
     top = top_logit(logits, axis)

@@ -18,32 +18,31 @@ from jaxtyping import Array
 from xentjax.losses.reduction import is_concrete
 
 
-def class_axis_last(x: Array, axis: int | Sequence[int], name: str = "logits") -> tuple[Array, int]:
-    """The array with one class axis, and that axis: a tuple of axes is moved last and flattened."""
-    if isinstance(axis, int):
-        if not -x.ndim <= axis < x.ndim:
-            raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
-        return x, axis % x.ndim
-    axes = tuple(axis)
+def class_axes(x: Array, axis: int | Sequence[int], name: str = "logits") -> tuple[int, ...]:
+    """The class axes counted from the front; ValueError when they are not axes of the array."""
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if not axes or any(not -x.ndim <= a < x.ndim for a in axes):
-        raise ValueError(f"axis {axes} does not name axes of {name} of shape {x.shape}")
+        raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
     axes = tuple(a % x.ndim for a in axes)
     if len(set(axes)) < len(axes):
-        raise ValueError(f"axis {axes} names an axis of {name} twice")
-    moved = jnp.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
-    batch = moved.shape[: x.ndim - len(axes)]
-    return moved.reshape(*batch, math.prod(moved.shape[len(batch) :])), len(batch)
+        raise ValueError(f"axis {axis} names an axis of {name} twice")
+    if math.prod(x.shape[a] for a in axes) == 0:
+        raise ValueError(f"{name} need at least one class: got shape {x.shape}, axis {axis}")
+    return axes
 
 
-def batch_shape(x: Array, axis: int) -> tuple[int, ...]:
-    """The shape without the class axis: one entry per example."""
-    return x.shape[:axis] + x.shape[axis + 1 :]
+def class_axis_last(x: Array, axes: tuple[int, ...]) -> tuple[Array, int]:
+    """The array with one class axis, and that axis: several are moved last and flattened."""
+    if len(axes) == 1:
+        return x, axes[0]
+    batch = x.ndim - len(axes)
+    moved = jnp.moveaxis(x, axes, range(batch, x.ndim))
+    return moved.reshape(*moved.shape[:batch], math.prod(moved.shape[batch:])), batch
 
 
-def require_classes(logits: Array, axis: int) -> None:
-    """Raises ValueError when the class axis is empty."""
-    if logits.shape[axis] == 0:
-        raise ValueError(f"logits need at least one class: got shape {logits.shape}, axis {axis}")
+def batch_shape(x: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without the class axes: one entry per example."""
+    return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
 def require_same_shape(x: Array, like: Array, name: str, like_name: str = "logits") -> None:
@@ -60,27 +59,81 @@ def require_fraction(value: ArrayLike, name: str) -> None:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
 
 
-def require_non_negative(value: ArrayLike, name: str) -> None:
+def require_non_negative(value: ArrayLike | None, name: str) -> None:
     """Raises ValueError when a known value is negative or NaN."""
-    if is_concrete(value) and not bool(np.all(np.asarray(value) >= 0)):
+    if value is None or not is_concrete(value):
+        return
+    if not bool(np.all(np.asarray(value) >= 0)):
         raise ValueError(f"{name} must be non-negative, got {value}")
 
 
-def require_distribution(x: Array, name: str) -> None:
-    """Raises ValueError when known target masses are negative, infinite or NaN."""
-    position = first_false((x >= 0) & (x < jnp.inf))
+def require_distribution(
+    x: Array, keep: Array | None, axes: tuple[int, ...], name: str, *, sum_to_one: bool = False
+) -> None:
+    """Raises ValueError when known target masses of an example that counts cannot be right."""
+    if not is_concrete(x, keep):
+        return
+    values = np.asarray(x, np.float64)
+    counts = True if keep is None else np.expand_dims(np.asarray(keep), axes)
+    position = first_false((np.isfinite(values) & (values >= 0)) | ~np.asarray(counts))
     if position is not None:
         raise ValueError(
-            f"{name} must be finite and non-negative, got {x[position]} at position {position}"
+            f"{name} must be finite and non-negative, got {values[position]} at position {position}"
+        )
+    if not sum_to_one:
+        return
+    total = values.sum(axes, keepdims=True)  # 2 % leaves room for the rounding of 16-bit floats
+    position = first_false((np.abs(total - 1) < 0.02) | ~np.asarray(counts))
+    if position is not None:
+        raise ValueError(
+            f"{name} must sum to 1 over the classes, got {total[position]} for the example at "
+            f"{position}; divide by the sum first"
         )
 
 
-def is_off(value: ArrayLike) -> bool:
-    """Whether an option is the Python number 0: known while tracing, so its term is left out."""
-    return isinstance(value, int | float) and value == 0
+def is_number(value: ArrayLike, number: int) -> bool:
+    """Whether an option is this Python number: known while tracing, so its work is left out."""
+    return isinstance(value, int | float) and value == number
 
 
-def index_labels(
+def as_array(value: ArrayLike | None) -> Array | None:
+    """An optional argument as an array, None as None."""
+    return None if value is None else jnp.asarray(value)
+
+
+def require_indices(
+    labels: Array,
+    logits: Array,
+    axes: tuple[int, ...],
+    keep: Array | None,
+    ignore_index: int | None,
+) -> None:
+    """Raises ValueError unless there is one index per example and known ones lie in [0, C)."""
+    shape = batch_shape(logits, axes)
+    if labels.shape != shape:
+        raise ValueError(
+            f"integer labels are class indices, one per example: got shape {labels.shape}, wanted "
+            f"{shape} for logits of shape {logits.shape} with classes on axis {axes}"
+        )
+    if not is_concrete(labels, keep):
+        return
+    classes = math.prod(logits.shape[a] for a in axes)
+    values = np.asarray(labels)
+    good = (values >= 0) & (values < classes)
+    if ignore_index is not None:
+        good |= values == ignore_index
+    if keep is not None:
+        good |= ~np.asarray(keep)
+    position = first_false(good)
+    if position is not None:
+        value = int(values[position])
+        raise ValueError(
+            f"labels must lie in [0, {classes}), got {value} at position {position}; "
+            f"pass ignore_index={value} or a where mask if this example is to be left out"
+        )
+
+
+def safe_indices(
     labels: Array,
     classes: int,
     keep: Array | None,
@@ -102,9 +155,8 @@ def index_labels(
         keep = ~matches if keep is None else keep & ~matches
     wide = wide.astype(jnp.int32)
     in_range = (wide >= 0) & (wide < classes)
-    good = in_range if keep is None else in_range | ~keep
-    _raise_if_bad(labels, good, classes)
-    return jnp.where(in_range, wide, jnp.where(good, 0, -1)), keep
+    otherwise = -1 if keep is None else jnp.where(keep, -1, 0)
+    return jnp.where(in_range, wide, otherwise), keep
 
 
 def _equals(labels: Array, ignore_index: int) -> Array:
@@ -113,17 +165,7 @@ def _equals(labels: Array, ignore_index: int) -> Array:
     return labels == ignore_index
 
 
-def _raise_if_bad(labels: Array, good: Array, classes: int) -> None:
-    position = first_false(good)
-    if position is not None:
-        value = int(labels[position])
-        raise ValueError(
-            f"labels must lie in [0, {classes}), got {value} at position {position}; "
-            f"pass ignore_index={value} or a where mask if this example is to be left out"
-        )
-
-
-def first_false(good: Array) -> tuple[int, ...] | None:
+def first_false(good: ArrayLike) -> tuple[int, ...] | None:
     """The position of the first False entry, or None; None too while tracing."""
     if not is_concrete(good) or bool(np.all(np.asarray(good))):
         return None
@@ -135,12 +177,13 @@ def nan_unless(good: Array, dtype: jnp.dtype) -> Array:
     return lax.stop_gradient(jnp.where(good, 1, jnp.nan).astype(dtype))
 
 
-def warn_if_probabilities(logits: Array, axis: int) -> None:
+def warn_if_probabilities(logits: Array, axes: tuple[int, ...]) -> None:
     """Warns when every row of known logits already is a probability distribution."""
-    if not is_concrete(logits) or logits.shape[axis] < 2 or logits.size < 2 * logits.shape[axis]:
+    classes = math.prod(logits.shape[a] for a in axes)
+    if not is_concrete(logits) or classes < 2 or logits.size < 2 * classes:
         return
     values = np.asarray(logits, np.float64)
-    if values.min() >= 0 and np.allclose(values.sum(axis), 1, rtol=0, atol=1e-3):
+    if values.min() >= 0 and np.allclose(values.sum(axes), 1, rtol=0, atol=1e-3):
         warnings.warn(
             "every row of logits is non-negative and sums to 1: these look like probabilities. "
             "Losses here take logits (unnormalised scores); pass the layer before the softmax, "
@@ -154,19 +197,3 @@ def require_positive(value: ArrayLike, name: str) -> None:
     """Raises ValueError when a known value is zero, negative or NaN."""
     if is_concrete(value) and not bool(np.all(np.asarray(value) > 0)):
         raise ValueError(f"{name} must be positive, got {value}")
-
-
-def require_sum_to_one(x: Array, axis: int, name: str) -> None:
-    """Raises ValueError when a known row does not sum to 1 within the rounding of 16-bit floats."""
-    total = jnp.sum(x, axis=axis)
-    position = first_false(jnp.abs(total - 1) < 0.02)
-    if position is not None:
-        raise ValueError(
-            f"{name} must sum to 1 over the classes, got {total[position]} at position {position}; "
-            "divide by the sum first"
-        )
-
-
-def is_one(value: ArrayLike) -> bool:
-    """Whether an option is the Python number 1, so that its work is left out."""
-    return isinstance(value, int | float) and value == 1

@@ -82,7 +82,8 @@ def label_terms(logits: Array, labels: Array, keep: Array | None, axis: int) -> 
 
 @label_terms.defjvp
 def _label_terms_jvp(axis, primals, tangents):
-    return _differentiate(*primals, axis, tangents[0])
+    logits, labels, keep = primals
+    return _differentiate(logits, labels, keep, axis, tangents[0])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4,))
@@ -180,9 +181,15 @@ def _class_index(x: Array, axis: int) -> Array:
 
 
 def _pick(logits: Array, labels: Array, axis: int) -> Array:
-    # NaN for a bad label: it reaches the value and, through the scale, every slope of the row.
     index = jnp.expand_dims(labels, axis)
-    return jnp.where(index < 0, jnp.nan, jnp.take_along_axis(logits, index, axis, mode="clip"))
+    if _is_sharded(logits, axis):
+        # A gather would need the whole axis on one device; a masked sum stays where the parts are.
+        is_label = _class_index(logits, axis) == index
+        picked = jnp.sum(jnp.where(is_label, logits, 0), axis=axis, keepdims=True)
+    else:
+        picked = jnp.take_along_axis(logits, index, axis, mode="clip")
+    # NaN for a bad label: it reaches the value and, through the scale, every slope of the row.
+    return jnp.where(index < 0, jnp.nan, picked)
 
 
 # --- distributions ----------------------------------------------------------------------------

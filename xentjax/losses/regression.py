@@ -1,5 +1,8 @@
 """Squared error and Huber loss: the regression losses cross-entropy is compared with."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -11,6 +14,9 @@ from xentjax.losses.reduction import (
     example_mask,
     reduce_with_mass,
 )
+
+# Compiled as one, so that an eager call is one program.
+_compiled = partial(jax.jit, static_argnames="reduction", inline=True)
 
 
 def squared_error(
@@ -48,8 +54,15 @@ def squared_error(
     See Also:
       `huber_loss` when a few targets are far off.
     """
-    errors, keep = _errors(predictions, targets, where, reduction)
-    return reduce_with_mass(errors**2, where=keep, weights=weights, reduction=reduction)
+    predictions, targets, keep = _checked(predictions, targets, where, reduction)
+    weights = inputs.as_array(weights)
+    return _squared_error(predictions, targets, keep, weights, reduction=reduction)
+
+
+@_compiled
+def _squared_error(predictions, targets, keep, weights, *, reduction):
+    losses = _errors(predictions, targets, keep) ** 2
+    return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
 def huber_loss(
@@ -88,8 +101,15 @@ def huber_loss(
     Reference:
       P. J. Huber, Robust Estimation of a Location Parameter, 1964.
     """
-    errors, keep = _errors(predictions, targets, where, reduction)
     inputs.require_positive(delta, "delta")
+    predictions, targets, keep = _checked(predictions, targets, where, reduction)
+    weights = inputs.as_array(weights)
+    return _huber_loss(predictions, targets, delta, keep, weights, reduction=reduction)
+
+
+@_compiled
+def _huber_loss(predictions, targets, delta, keep, weights, *, reduction):
+    errors = _errors(predictions, targets, keep)
     size = jnp.abs(errors)
     # The unused branch sees a harmless value, so that e² cannot overflow into the gradient.
     near = size <= delta
@@ -98,11 +118,15 @@ def huber_loss(
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def _errors(predictions, targets, where, reduction):
+def _checked(predictions, targets, where, reduction):
     check_reduction(reduction)
-    predictions = at_least_float32(predictions, "predictions")
-    targets = jnp.asarray(targets)
+    predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
+    at_least_float32(predictions, "predictions")
     inputs.require_same_shape(targets, predictions, "targets", "predictions")
-    keep = example_mask(where, predictions.shape)
+    return predictions, targets, example_mask(where, predictions.shape)
+
+
+def _errors(predictions, targets, keep):
+    predictions = at_least_float32(predictions, "predictions")
     errors = predictions - targets.astype(predictions.dtype)
-    return (errors if keep is None else jnp.where(keep, errors, 0)), keep
+    return errors if keep is None else jnp.where(keep, errors, 0)

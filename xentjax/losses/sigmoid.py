@@ -1,7 +1,10 @@
 """Sigmoid (binary) cross-entropy: classes that do not exclude each other, one by one."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -10,6 +13,7 @@ from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
+    is_concrete,
     reduce_with_mass,
 )
 
@@ -54,26 +58,44 @@ def sigmoid_cross_entropy(
     Example:
       >>> import jax.numpy as jnp
       >>> logits = jnp.log(jnp.array([4.0]))  # odds 4 : 1, probability 0.8
-      >>> print(sigmoid_cross_entropy(logits, jnp.array([True])).round(4))  # −log 0.8
-      [0.2231]
-      >>> print(sigmoid_cross_entropy(logits, jnp.array([0.0])).round(4))  # −log 0.2
-      [1.6094]
+      >>> print(f"{sigmoid_cross_entropy(logits, jnp.array([True]))[0]:.4f}")  # −log 0.8
+      0.2231
+      >>> print(f"{sigmoid_cross_entropy(logits, jnp.array([0.0]))[0]:.4f}")  # −log 0.2
+      1.6094
 
     See Also:
       `softmax_cross_entropy` for classes that exclude each other.
     """
     check_reduction(reduction)
-    logits = at_least_float32(logits, "logits")
-    labels = jnp.asarray(labels)
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    at_least_float32(logits, "logits")
     inputs.require_same_shape(labels, logits, "labels")
     inputs.require_fraction(label_smoothing, "label_smoothing")
+    inputs.require_non_negative(pos_weight, "pos_weight")
     keep = example_mask(where, logits.shape)
+    _require_in_range(labels, keep)
+    return _sigmoid_cross_entropy(
+        logits,
+        labels,
+        keep,
+        inputs.as_array(weights),
+        inputs.as_array(pos_weight),
+        None if inputs.is_number(label_smoothing, 0) else label_smoothing,
+        reduction=reduction,
+    )
+
+
+# Compiled as one, so that an eager call is one program.
+@partial(jax.jit, static_argnames="reduction", inline=True)
+def _sigmoid_cross_entropy(
+    logits, labels, keep, weights, pos_weight, label_smoothing, *, reduction
+):
+    logits = at_least_float32(logits, "logits")
     labels = labels.astype(logits.dtype)
     if keep is not None:
         logits, labels = jnp.where(keep, logits, 0), jnp.where(keep, labels, 0)
     in_range = (labels >= 0) & (labels <= 1)
-    _raise_if_bad(labels, in_range)
-    if not inputs.is_off(label_smoothing):
+    if label_smoothing is not None:
         labels = (1 - label_smoothing) * labels + label_smoothing / 2
     positive = _where_used(labels, jax.nn.softplus, -logits)
     if pos_weight is not None:
@@ -90,8 +112,7 @@ def _where_used(share, function, x):
 
 
 def _pos_weight(pos_weight, logits):
-    inputs.require_non_negative(pos_weight, "pos_weight")
-    pos_weight = jnp.asarray(pos_weight).astype(logits.dtype)
+    pos_weight = pos_weight.astype(logits.dtype)
     try:
         fits = jnp.broadcast_shapes(pos_weight.shape, logits.shape) == logits.shape
     except ValueError:
@@ -104,10 +125,14 @@ def _pos_weight(pos_weight, logits):
     return jnp.broadcast_to(pos_weight, logits.shape)
 
 
-def _raise_if_bad(labels, in_range) -> None:
-    position = inputs.first_false(in_range)
+def _require_in_range(labels, keep) -> None:
+    if not is_concrete(labels, keep):
+        return
+    values = np.asarray(labels, np.float64)
+    good = (values >= 0) & (values <= 1)
+    position = inputs.first_false(good if keep is None else good | ~np.asarray(keep))
     if position is not None:
         raise ValueError(
-            f"labels must lie in [0, 1], got {labels[position]} at position {position}; "
-            "a class index belongs to softmax_cross_entropy, one-hot rows belong here"
+            f"labels must lie in [0, 1], got {values[position]} at position {position}; "
+            "class indices belong to softmax_cross_entropy, one-hot rows belong here"
         )

@@ -5,7 +5,9 @@ one function and agree to rounding; every option works with both.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -78,11 +80,11 @@ def softmax_cross_entropy(
     Example:
       >>> import jax.numpy as jnp
       >>> logits = jnp.log(jnp.array([[7.0, 3.0]]))  # softmax gives 0.7 and 0.3
-      >>> print(softmax_cross_entropy(logits, jnp.array([0])).round(4))  # −log 0.7
-      [0.3567]
+      >>> print(f"{softmax_cross_entropy(logits, jnp.array([0]))[0]:.4f}")  # −log 0.7
+      0.3567
       >>> even = jnp.array([[0.5, 0.5]])
-      >>> print(softmax_cross_entropy(logits, even).round(4))  # −(log 0.7 + log 0.3) / 2
-      [0.7803]
+      >>> print(f"{softmax_cross_entropy(logits, even)[0]:.4f}")  # −(log 0.7 + log 0.3) / 2
+      0.7803
       >>> loss = softmax_cross_entropy(jnp.array([50.0, 0.0]), jnp.array(0))
       >>> print(f"{loss:.3g}")  # log(1 + e⁻⁵⁰), where lse(x) − x_y would give 0
       1.93e-22
@@ -98,32 +100,64 @@ def softmax_cross_entropy(
     """
     check_reduction(reduction)
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-    _check_options(logits, labels, label_smoothing, z_loss, ignore_index)
-    indices = jnp.issubdtype(labels.dtype, jnp.integer)
+    _require_dtypes(logits, labels, ignore_index)
+    inputs.require_fraction(label_smoothing, "label_smoothing")
+    inputs.require_non_negative(z_loss, "z_loss")
+    inputs.require_non_negative(class_weights, "class_weights")
+    axes = inputs.class_axes(logits, axis)
+    inputs.warn_if_probabilities(logits, axes)
+    keep = example_mask(where, inputs.batch_shape(logits, axes))
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        inputs.require_indices(labels, logits, axes, keep, ignore_index)
+    else:
+        inputs.require_same_shape(labels, logits, "floating labels (distributions over classes)")
+        inputs.require_distribution(labels, keep, axes, "floating labels")
+    return _softmax_cross_entropy(
+        logits,
+        labels,
+        keep,
+        inputs.as_array(class_where),
+        inputs.as_array(weights),
+        inputs.as_array(class_weights),
+        None if inputs.is_number(label_smoothing, 0) else label_smoothing,
+        None if inputs.is_number(z_loss, 0) else z_loss,
+        axes=axes,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
+
+
+# Compiled as one: an eager call, and an eager gradient, is a program and not sixty dispatches.
+@partial(jax.jit, static_argnames=("axes", "ignore_index", "reduction"), inline=True)
+def _softmax_cross_entropy(
+    logits,
+    labels,
+    keep,
+    class_where,
+    weights,
+    class_weights,
+    label_smoothing,
+    z_loss,
+    *,
+    axes,
+    ignore_index,
+    reduction,
+):
     if class_where is not None:
         logits = _mask_classes(logits, class_where)
-    logits, class_axis = inputs.class_axis_last(logits, axis)
-    inputs.require_classes(logits, class_axis)
-    inputs.warn_if_probabilities(logits, class_axis)
-    logits = at_least_float32(logits, "logits")
-    shape = inputs.batch_shape(logits, class_axis)
-    keep = example_mask(where, shape)
-    class_weights = _class_weights(class_weights, logits, class_axis)
-    if indices:
-        labels, keep = _checked_indices(labels, logits, class_axis, keep, ignore_index)
-        losses, mass = _index_loss(
-            logits, labels, keep, class_axis, class_weights, label_smoothing, z_loss
-        )
+    logits, axis = inputs.class_axis_last(at_least_float32(logits, "logits"), axes)
+    class_weights = _class_weights(class_weights, logits, axis)
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        labels, keep = inputs.safe_indices(labels, logits.shape[axis], keep, ignore_index)
+        per_example = _index_loss
     else:
-        labels, _ = inputs.class_axis_last(labels, axis, "labels")
-        inputs.require_same_shape(labels, logits, "floating labels (distributions over classes)")
-        losses, mass = _distribution_loss(
-            logits, labels, keep, class_axis, class_weights, label_smoothing, z_loss
-        )
+        labels, _ = inputs.class_axis_last(labels, axes)
+        per_example = _distribution_loss
+    losses, mass = per_example(logits, labels, keep, axis, class_weights, label_smoothing, z_loss)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction, mass=mass)
 
 
-def _check_options(logits, labels, label_smoothing, z_loss, ignore_index) -> None:
+def _require_dtypes(logits, labels, ignore_index) -> None:
     if labels.dtype == jnp.bool_:
         raise TypeError(
             "labels must be integer indices or floating distributions, got bool; write "
@@ -131,19 +165,14 @@ def _check_options(logits, labels, label_smoothing, z_loss, ignore_index) -> Non
         )
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits must be floating point, got {logits.dtype}")
-    inputs.require_fraction(label_smoothing, "label_smoothing")
-    inputs.require_non_negative(z_loss, "z_loss")
-    if jnp.issubdtype(labels.dtype, jnp.floating):
-        inputs.require_distribution(labels, "floating labels")
-        if ignore_index is not None:
-            raise ValueError(
-                f"ignore_index={ignore_index} goes with integer labels, got {labels.dtype}; "
-                "leave rows out with where="
-            )
+    if ignore_index is not None and jnp.issubdtype(labels.dtype, jnp.floating):
+        raise ValueError(
+            f"ignore_index={ignore_index} goes with integer labels, got {labels.dtype}; "
+            "leave rows out with where="
+        )
 
 
 def _mask_classes(logits, class_where):
-    class_where = jnp.asarray(class_where)
     if class_where.dtype != jnp.bool_:
         raise TypeError(f"class_where must be boolean, got {class_where.dtype}")
     try:
@@ -162,25 +191,14 @@ def _class_weights(class_weights, logits, axis):
     """[C] as an array that multiplies logits, or None."""
     if class_weights is None:
         return None
-    class_weights = jnp.asarray(class_weights).astype(logits.dtype)
+    class_weights = class_weights.astype(logits.dtype)
     classes = logits.shape[axis]
     if class_weights.shape != (classes,):
         raise ValueError(
             f"class_weights must hold one weight per class: got shape {class_weights.shape}, "
             f"wanted ({classes},)"
         )
-    inputs.require_non_negative(class_weights, "class_weights")
     return jnp.expand_dims(class_weights, [i for i in range(logits.ndim) if i != axis])
-
-
-def _checked_indices(labels, logits, axis, keep, ignore_index):
-    shape = inputs.batch_shape(logits, axis)
-    if labels.shape != shape:
-        raise ValueError(
-            f"integer labels are class indices, one per example: got shape {labels.shape}, wanted "
-            f"{shape} for logits of shape {logits.shape} with classes on axis {axis}"
-        )
-    return inputs.index_labels(labels, logits.shape[axis], keep, ignore_index)
 
 
 def _index_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_loss):
@@ -190,18 +208,18 @@ def _index_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_lo
     if class_weights is not None:
         mass = jnp.take(class_weights.reshape(-1), labels, mode="clip")
         losses = losses * mass
-    if inputs.is_off(label_smoothing) and inputs.is_off(z_loss):
+    if label_smoothing is None and z_loss is None:
         return losses, mass
     # From here on masked rows are read again, so what they hold is replaced first.
     logits = logits if keep is None else jnp.where(jnp.expand_dims(keep, axis), logits, 0)
     top = top_logit(logits, axis)
-    if not inputs.is_off(label_smoothing):
+    if label_smoothing is not None:
         share = _uniform(logits, axis, class_weights)
         below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
         uniform = terms.log_total * jnp.sum(share, axis=axis)
         uniform += jnp.sum(share * below_top, axis=axis)
         losses = (1 - label_smoothing) * losses + label_smoothing * uniform
-    if not inputs.is_off(z_loss):
+    if z_loss is not None:
         losses += z_loss * (terms.log_total + jnp.squeeze(top, axis)) ** 2
     return losses, mass
 
@@ -216,11 +234,11 @@ def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothin
     if class_weights is not None:
         targets = labels * class_weights
         mass = jnp.sum(targets, axis=axis)
-    if not inputs.is_off(label_smoothing):
+    if label_smoothing is not None:
         share = _uniform(logits, axis, class_weights)
         targets = (1 - label_smoothing) * targets + label_smoothing * share
     losses = target_nll(logits, targets, axis)
-    if not inputs.is_off(z_loss):
+    if z_loss is not None:
         lse = log_total(logits, axis) + top_logit(logits, axis)
         losses += z_loss * jnp.squeeze(lse, axis) ** 2
     return losses, mass

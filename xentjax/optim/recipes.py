@@ -19,7 +19,8 @@ from jaxtyping import PyTree
 
 from xentjax.optim.schedules import Schedule
 
-LearningRate = float | jax.Array | Schedule
+Scalar = float | jax.Array  # an array so that a sweep may trace it
+LearningRate = Scalar | Schedule
 
 _UNDECAYED = ("bias", "norm", "scale", "embed")
 
@@ -27,9 +28,9 @@ _UNDECAYED = ("bias", "norm", "scale", "embed")
 def sgd(
     learning_rate: LearningRate,
     *,
-    momentum: float = 0.0,
+    momentum: Scalar = 0.0,
     nesterov: bool = False,
-    clip_norm: float | None = None,
+    clip_norm: Scalar | None = None,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent, with momentum if asked for.
 
@@ -69,10 +70,10 @@ def sgd(
 def adam(
     learning_rate: LearningRate,
     *,
-    b1: float = 0.9,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    clip_norm: float | None = None,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    clip_norm: Scalar | None = None,
 ) -> optax.GradientTransformation:
     """Adam: steps scaled by running moments of the gradient.
 
@@ -138,12 +139,12 @@ def decay_mask(params: PyTree) -> PyTree:
 def adamw(
     learning_rate: LearningRate,
     *,
-    b1: float = 0.9,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 0.01,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    weight_decay: Scalar = 0.01,
     mask: Callable[[PyTree], PyTree] | PyTree | None = decay_mask,
-    clip_norm: float | None = None,
+    clip_norm: Scalar | None = None,
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay, away from biases, norms and embeddings.
 
@@ -229,7 +230,7 @@ def optimizer(
 
 
 def _clipped(
-    rule: optax.GradientTransformation, clip_norm: float | None
+    rule: optax.GradientTransformation, clip_norm: Scalar | None
 ) -> optax.GradientTransformation:
     """The rule after g ← g · min(1, c/‖g‖), the norm taken over all parameters together."""
     if clip_norm is None:

@@ -78,7 +78,12 @@ def warmup_cosine(
 
 
 def warmup_stable_decay(
-    peak: float, *, warmup_steps: int, total_steps: int, decay_steps: int, end: float = 0.0
+    peak: float,
+    *,
+    warmup_steps: int,
+    total_steps: int,
+    decay_steps: int | None = None,
+    end: float = 0.0,
 ) -> Schedule:
     """Up in a line, level, then down in a line: when the end may move.
 
@@ -92,7 +97,7 @@ def warmup_stable_decay(
         peak: the value of the level part.
         warmup_steps: w, 0 for none.
         total_steps: n, after which the value stays at end.
-        decay_steps: d, the length of the last part, at least 1.
+        decay_steps: d, the length of the last part, at least 1; a fifth of n by default.
         end: the last value.
 
     Returns:
@@ -110,6 +115,8 @@ def warmup_stable_decay(
         S. Hu et al., "MiniCPM: Unveiling the Potential of Small Language Models with Scalable
         Training Strategies", 2024.
     """
+    if decay_steps is None:
+        decay_steps = max(1, total_steps // 5)
     _check_values(peak=peak, end=end)
     _check_steps(warmup_steps=warmup_steps, total_steps=total_steps, decay_steps=decay_steps)
     if decay_steps == 0 or warmup_steps + decay_steps > total_steps:
