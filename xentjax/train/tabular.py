@@ -113,9 +113,7 @@ def train_tabular(
     run.write_json("config.json", dataclasses.asdict(config))
     run.write_json(
         "environment.json",
-        environment(
-            seeds=[*seeds, config.split_seed], data_name=table.name, data_sha256=table.sha256
-        ),
+        environment(seeds=seeds, data_name=table.name, data_sha256=table.sha256),
     )
     job = _prepare(config, _split(table, config.split_seed), len(table.class_names))
     summaries, records, parameters = [], {}, 0
