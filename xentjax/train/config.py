@@ -1,0 +1,168 @@
+"""The options of the two training jobs, as frozen dataclasses the command line is made from.
+
+Nothing here imports flax, so that `--help` is quick. A field's docstring is its help text.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
+Optimizer: TypeAlias = Literal["sgd", "adam", "adamw"]
+Schedule: TypeAlias = Literal["constant", "warmup_cosine", "warmup_stable_decay"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularConfig:
+    """Train a small MLP on digits or breast_cancer, once for each seed.
+
+    Rows are split 70 / 15 / 15 %, stratified by class. The parameters with the lowest validation
+    loss are scored on the test rows.
+    """
+
+    dataset: Literal["digits", "breast_cancer"] = "digits"
+    """Real data that comes with scikit-learn."""
+    seeds: int = 1
+    """How many trainings; each has its own initial parameters, batch order and dropout."""
+    seed: int = 0
+    """The first of the seeds."""
+    split_seed: int = 0
+    """Decides which rows are held out, the same for all seeds."""
+    epochs: int = 60
+    """Passes over the training rows."""
+    steps: int | None = None
+    """Optimizer steps, in place of epochs."""
+    batch_size: int = 64
+    """Rows in a step."""
+    hidden: tuple[int, ...] = (256, 128)
+    """Width of each hidden layer; none at all makes the model linear."""
+    activation: Activation = "relu"
+    """Nonlinearity after each hidden layer."""
+    dropout: float = 0.3
+    """Share of hidden units dropped in training."""
+    optimizer: Optimizer = "adamw"
+    """Update rule."""
+    learning_rate: float = 3e-3
+    """Peak of the schedule."""
+    schedule: Schedule = "warmup_cosine"
+    """Course of the learning rate; the warm-up takes a twentieth of the steps."""
+    weight_decay: float = 1e-2
+    """For adamw; biases and norms are spared."""
+    label_smoothing: float = 0.0
+    """In training only; every loss reported for validation and test is without it."""
+    name: str | None = None
+    """Name of the run; the data set's name by default."""
+    out: Path = Path("runs")
+    """Where the run's directory goes."""
+    overwrite: bool = False
+    """Replace a run of that name; otherwise the new one becomes name-2, name-3, …"""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, ("seeds", "epochs", "batch_size", "learning_rate"))
+        _check_not_negative(self, ("seed", "split_seed", "weight_decay"))
+        _check_shares(self, ("dropout", "label_smoothing"))
+        if self.steps is not None:
+            _check_positive(self, ("steps",))
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden widths must be at least 1, got {self.hidden}")
+
+    @property
+    def run_name(self) -> str:
+        """The name asked for, or the data set's."""
+        return self.name or self.dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageConfig:
+    """Train a small GPT on the Python manual, or on a text of your own.
+
+    The text is cut in order: 90 % to train on, 5 % for validation, the last 5 % to test. The model
+    is compared with a unigram model and with gzip, bzip2 and xz on the same held-out bytes.
+    """
+
+    text: Path | None = None
+    """A text file; without one, the Python manual that comes with Python."""
+    tokens: Literal["byte", "char"] = "byte"
+    """What a token is; characters need a text in UTF-8."""
+    steps: int = 1400
+    """Optimizer steps."""
+    batch_size: int = 8
+    """Windows in a step."""
+    block: int = 64
+    """Tokens in a window: the longest context the model can see."""
+    layers: int = 4
+    """Transformer blocks."""
+    heads: int = 4
+    """Attention heads in a block."""
+    width: int = 128
+    """Size of the hidden states, a multiple of 2·heads."""
+    dropout: float = 0.0
+    """Share of activations dropped in training."""
+    optimizer: Optimizer = "adamw"
+    """Update rule; gradients are clipped to norm 1."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    schedule: Schedule = "warmup_cosine"
+    """Course of the learning rate; the warm-up takes a twentieth of the steps."""
+    weight_decay: float = 0.1
+    """For adamw; biases and norms are spared."""
+    label_smoothing: float = 0.0
+    """In training only; every loss reported for validation and test is without it."""
+    seed: int = 0
+    """Decides the initial parameters, batch order and dropout."""
+    prompt: str = "The "
+    """What the sample of text begins with."""
+    sample_length: int = 300
+    """Tokens to sample after the prompt; 0 for none."""
+    temperature: float = 0.8
+    """Of the sample; lower is safer and duller, 0 always takes the likeliest token."""
+    top_k: int | None = None
+    """Sample among this many likeliest tokens only."""
+    name: str | None = None
+    """Name of the run; gpt by default."""
+    out: Path = Path("runs")
+    """Where the run's directory goes."""
+    overwrite: bool = False
+    """Replace a run of that name; otherwise the new one becomes name-2, name-3, …"""
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self,
+            ("steps", "batch_size", "block", "layers", "heads", "width", "learning_rate"),
+        )
+        _check_not_negative(self, ("seed", "sample_length", "temperature", "weight_decay"))
+        _check_shares(self, ("dropout", "label_smoothing"))
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width must be a multiple of 2·heads = {2 * self.heads}, got {self.width}"
+            )
+        if self.sample_length and not self.prompt:
+            raise ValueError("prompt must hold at least one character to sample from, got none")
+        if self.top_k is not None:
+            _check_positive(self, ("top_k",))
+        if self.text is not None and not self.text.is_file():
+            raise ValueError(f"text must be a file that exists, got {str(self.text)!r}")
+
+    @property
+    def run_name(self) -> str:
+        """The name asked for, or gpt."""
+        return self.name or "gpt"
+
+
+def _check_positive(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
+
+
+def _check_not_negative(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name} must not be negative, got {getattr(config, name)}")
+
+
+def _check_shares(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")

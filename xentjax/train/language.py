@@ -1,0 +1,265 @@
+"""The job behind `xentjax train gpt`: a small GPT on a text, compared with what compressors do.
+
+The text is cut in order, so that no held-out passage has its neighbour in the training text, and
+every held-out token is predicted exactly once; those of the test from at least half a window of
+context.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from rich.console import Console
+
+from xentjax.data import (
+    ByteTokenizer,
+    CharTokenizer,
+    contiguous_split,
+    load_manual,
+    load_text,
+    token_batches,
+)
+from xentjax.losses.units import bits, bits_per_byte
+from xentjax.models import GPT, GPTConfig, generate
+from xentjax.train.baselines import Compression, compress_held_out, unigram_nats
+from xentjax.train.config import LanguageConfig
+from xentjax.train.evaluate import Evaluate, covering_windows, make_evaluate, padded_batches
+from xentjax.train.loop import FitResult, Record, fit
+from xentjax.train.objectives import next_token_loss
+from xentjax.train.progress import FitProgress
+from xentjax.train.runs import Run, environment
+from xentjax.train.state import TrainState
+from xentjax.train.step import make_step
+from xentjax.train.totals import Totals
+from xentjax.train.update_rule import make_update_rule
+
+_STEPS_PER_CALL = 10
+_VALIDATIONS = 10
+_CLIP_NORM = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageSummary:
+    """What a run came to, all figures about bytes that training never saw.
+
+    Attributes:
+        text: the text's name.
+        token: "byte" or "char".
+        context: the most tokens the model can see.
+        split_bytes: how many bytes each split has.
+        parameters: how many numbers are trained.
+        steps: optimizer steps taken.
+        best_step: where validation was best; those parameters are tested.
+        validation_loss_nats: nats per token.
+        validation_unigram_nats: the unigram model on the same tokens.
+        test_loss_nats: nats per token.
+        test_loss_bits: bits per token.
+        test_accuracy: share of tokens whose likeliest prediction was right.
+        test_unigram_nats: the unigram model on the test tokens.
+        bits_per_byte: of the model on the test bytes.
+        unigram_bits_per_byte: of the unigram model on the test bytes.
+        compressors: bits per byte of compressors on the test bytes.
+        sample: what the model writes after the prompt, which it includes.
+        seconds: in all, compilation included.
+    """
+
+    text: str
+    token: str
+    context: int
+    split_bytes: dict[str, int]
+    parameters: int
+    steps: int
+    best_step: int
+    validation_loss_nats: float | None
+    validation_unigram_nats: float
+    test_loss_nats: float
+    test_loss_bits: float
+    test_accuracy: float
+    test_unigram_nats: float
+    bits_per_byte: float
+    unigram_bits_per_byte: float
+    compressors: dict[str, Compression]
+    sample: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Corpus:
+    """A text cut in three: each part's tokens and its bytes."""
+
+    name: str
+    sha256: str
+    tokenizer: Any
+    tokens: dict[str, np.ndarray]
+    data: dict[str, bytes]
+
+
+def train_language(
+    config: LanguageConfig, run: Run, *, console: Console | None = None
+) -> tuple[LanguageSummary, tuple[Record, ...]]:
+    """Train, test and sample a GPT, and write everything into the run's directory.
+
+    Args:
+        config: the options.
+        run: where to write config.json, environment.json, metrics.jsonl and summary.json.
+        console: where to show progress; standard output by default.
+
+    Returns:
+        The summary and the records.
+    """
+    started = time.perf_counter()
+    corpus = _read(config)
+    run.write_json("config.json", dataclasses.asdict(config))
+    run.write_json(
+        "environment.json",
+        environment(seeds=[config.seed], data_name=corpus.name, data_sha256=corpus.sha256),
+    )
+    evaluate = make_evaluate(next_token_loss())
+    result = _fit(config, corpus, evaluate, run, console)
+    # Half a window of context for every byte, at twice the cost, which the test pays only once.
+    stride = max(1, config.block // 2)
+    test = _scorer(config, corpus, "test", evaluate, stride=stride)(result.best)
+    sample = _sample(config, corpus, result.best)
+    summary = _summarize(config, corpus, result, test, sample, started)
+    run.write_json("summary.json", dataclasses.asdict(summary))
+    return summary, result.records
+
+
+def _read(config: LanguageConfig) -> _Corpus:
+    text = load_text(config.text) if config.text else load_manual()
+    whole = text.data if config.tokens == "byte" else text.text
+    split = contiguous_split(len(whole), fractions=(0.9, 0.05, 0.05))
+    parts = {name: whole[rows[0] : rows[-1] + 1] for name, rows in split._asdict().items()}
+    # The vocabulary is that of the whole text: a character first met in the test would have no
+    # number at all, and which characters exist tells nothing of their order.
+    tokenizer: Any = ByteTokenizer() if isinstance(whole, bytes) else CharTokenizer.train(whole)
+    return _Corpus(
+        name=text.name,
+        sha256=text.sha256,
+        tokenizer=tokenizer,
+        tokens={name: tokenizer.encode(part) for name, part in parts.items()},
+        data={n: part if isinstance(part, bytes) else part.encode() for n, part in parts.items()},
+    )
+
+
+def _fit(
+    config: LanguageConfig,
+    corpus: _Corpus,
+    evaluate: Evaluate,
+    run: Run,
+    console: Console | None,
+) -> FitResult:
+    rule = make_update_rule(
+        config.optimizer,
+        config.schedule,
+        peak=config.learning_rate,
+        steps=config.steps,
+        weight_decay=config.weight_decay,
+        clip_norm=_CLIP_NORM,
+    )
+    model_config = GPTConfig(
+        vocab_size=corpus.tokenizer.vocab_size,
+        block_size=config.block,
+        layers=config.layers,
+        heads=config.heads,
+        width=config.width,
+        dropout=config.dropout,
+    )
+    model = GPT(model_config, rngs=nnx.Rngs(config.seed))
+    state = TrainState.create(model, rule.optimizer, key=jax.random.key(config.seed))
+    training = next_token_loss(label_smoothing=config.label_smoothing)
+    progress = FitProgress("gpt", steps=config.steps, items="tokens", console=console)
+
+    def on_record(record: Record) -> None:
+        run.append_metrics(record.to_metrics())
+        progress.show(record)
+
+    with progress:
+        return fit(
+            state,
+            make_step(training, rule.optimizer, learning_rate=rule.learning_rate),
+            token_batches(
+                corpus.tokens["train"],
+                length=config.block,
+                batch_size=config.batch_size,
+                seed=config.seed,
+            ),
+            steps=config.steps,
+            steps_per_call=_STEPS_PER_CALL,
+            validate=_scorer(config, corpus, "validation", evaluate, stride=config.block),
+            validate_every=_validation_interval(config.steps),
+            on_record=on_record,
+        )
+
+
+def _validation_interval(steps: int) -> int:
+    """About a tenth of the steps, rounded up to whole calls so that the step compiles once."""
+    calls = -(-steps // (_VALIDATIONS * _STEPS_PER_CALL))
+    return calls * _STEPS_PER_CALL
+
+
+def _scorer(
+    config: LanguageConfig, corpus: _Corpus, split: str, evaluate: Evaluate, *, stride: int
+) -> Callable[[TrainState], Totals]:
+    before = {"validation": "train", "test": "validation"}[split]
+    # One token of the part before it, so that the split's own first token is predicted too.
+    tokens = np.concatenate([corpus.tokens[before][-1:], corpus.tokens[split]])
+    windows = covering_windows(tokens, length=config.block, stride=stride)
+    padded = padded_batches(windows, batch_size=config.batch_size)
+    return lambda state: evaluate(state, padded)
+
+
+def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState) -> str:
+    if not config.sample_length:
+        return ""
+    tokens = generate(
+        state.to_model(),
+        corpus.tokenizer.encode(config.prompt),
+        length=config.sample_length,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        key=jax.random.fold_in(jax.random.key(config.seed), config.steps),
+    )
+    return config.prompt + corpus.tokenizer.decode(np.asarray(tokens))
+
+
+def _summarize(
+    config: LanguageConfig,
+    corpus: _Corpus,
+    result: FitResult,
+    test: Totals,
+    sample: str,
+    started: float,
+) -> LanguageSummary:
+    n_bytes = {name: len(data) for name, data in corpus.data.items()}
+    unigram = {
+        name: unigram_nats(
+            corpus.tokens["train"], corpus.tokens[name], classes=corpus.tokenizer.vocab_size
+        )
+        for name in ("validation", "test")
+    }
+    unigram_total = unigram["test"] * len(corpus.tokens["test"])
+    return LanguageSummary(
+        text=corpus.name,
+        token=config.tokens,
+        context=config.block,
+        split_bytes=n_bytes,
+        parameters=result.best.parameter_count,
+        steps=config.steps,
+        best_step=result.best_step,
+        validation_loss_nats=result.best_validation_nats,
+        validation_unigram_nats=unigram["validation"],
+        test_loss_nats=test.loss_nats,
+        test_loss_bits=float(bits(test.loss_nats)),
+        test_accuracy=test.correct / test.count,
+        test_unigram_nats=unigram["test"],
+        bits_per_byte=float(bits_per_byte(test.loss, n_bytes["test"])),
+        unigram_bits_per_byte=float(bits_per_byte(unigram_total, n_bytes["test"])),
+        compressors=compress_held_out(corpus.data["train"], corpus.data["test"]),
+        sample=sample,
+        seconds=time.perf_counter() - started,
+    )

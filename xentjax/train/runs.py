@@ -1,0 +1,127 @@
+"""Runs: a directory for each training run, with all that is needed to trace a figure back.
+
+    runs/digits/
+      config.json        every option the run was started with
+      environment.json   versions, device, seeds, and the SHA-256 of the data
+      metrics.jsonl      one line a record: step, split, loss_nats, accuracy, learning_rate, seconds
+      summary.json       the figures printed at the end
+      curves.png         drawn by the command line
+
+A finished run is never overwritten unasked: the second `digits` goes to `runs/digits-2`.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json", "curves.png")
+_VERSIONS = ("xentjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run's directory and how to write into it.
+
+    Attributes:
+        path: the directory, which exists.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The directory's own name, suffix included."""
+        return self.path.name
+
+    def write_json(self, file: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file; dataclasses and paths inside are converted, NaN is refused."""
+        text = json.dumps(content, indent=2, default=_plain, allow_nan=False)
+        (self.path / file).write_text(text + "\n")
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl, complete on disk when this returns."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def create_run(root: Path, name: str, *, overwrite: bool = False) -> Run:
+    """Make the directory of a new run.
+
+    Args:
+        root: where runs live; made when missing.
+        name: the wanted name, one path component.
+        overwrite: reuse a directory of that name, deleting the files a run writes and nothing
+            else, instead of taking the first free one of name-2, name-3, …
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [create_run(Path(folder), "digits").name for _ in range(3)]
+        ['digits', 'digits-2', 'digits-3']
+    """
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(f"name must be one directory name, without '/', got {name!r}")
+    root.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        path = root / name
+        path.mkdir(exist_ok=True)
+        for file in FILES:
+            (path / file).unlink(missing_ok=True)
+        return Run(path)
+    number = 1
+    while True:
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            # mkdir is the test: of two runs started at once, one gets the next number.
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return Run(path)
+
+
+def environment(*, seeds: Sequence[int], data_name: str, data_sha256: str) -> dict[str, Any]:
+    """What a figure depends on besides the options: versions, device, seeds and data.
+
+    Args:
+        seeds: every seed the run uses.
+        data_name: what the data is called.
+        data_sha256: the hash of what was loaded.
+    """
+    device = jax.devices()[0]
+    return {
+        "versions": {name: _version(name) for name in _VERSIONS},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+        },
+        "seeds": list(seeds),
+        "data": {"name": data_name, "sha256": data_sha256},
+    }
+
+
+def _version(package: str) -> str:
+    if package == "xentjax":
+        from xentjax import __version__
+
+        return __version__
+    return metadata.version(package)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"content: cannot write a {type(value).__name__} as JSON: {value!r}")
