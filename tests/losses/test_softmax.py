@@ -247,7 +247,7 @@ def test_a_row_without_classes_is_nan_unless_it_is_masked(labels):
 
 
 @pytest.mark.parametrize("jit", [True, False])
-def test_an_infinite_logit_is_a_certain_class(jit):
+def test_an_infinite_logit_is_free_as_the_label_and_infinite_as_another_class(jit):
     logits = jnp.array([[jnp.inf, 0.0], [0.0, jnp.inf]])
 
     def loss(x):

@@ -133,16 +133,10 @@ def require_indices(
         )
 
 
-def safe_indices(
-    labels: Array,
-    classes: int,
-    keep: Array | None,
-    ignore_index: int | None,
+def narrow_indices(
+    labels: Array, keep: Array | None, ignore_index: int | None
 ) -> tuple[Array, Array | None]:
-    """Integer labels as int32 in [0, C), −1 where they are not, and the mask without ignored ones.
-
-    Rows that are left out get label 0, so only a fault that counts is marked.
-    """
+    """Integer labels as int32, still out of range where they were, and the mask without ignored."""
     wide = labels
     if labels.dtype.itemsize < 4:
         wide = labels.astype(jnp.int32)  # 300 classes do not fit a comparison in uint8
@@ -153,10 +147,7 @@ def safe_indices(
     if ignore_index is not None:
         matches = _equals(wide, ignore_index)
         keep = ~matches if keep is None else keep & ~matches
-    wide = wide.astype(jnp.int32)
-    in_range = (wide >= 0) & (wide < classes)
-    otherwise = -1 if keep is None else jnp.where(keep, -1, 0)
-    return jnp.where(in_range, wide, otherwise), keep
+    return wide.astype(jnp.int32), keep
 
 
 def _equals(labels: Array, ignore_index: int) -> Array:

@@ -35,8 +35,7 @@ class LabelTerms(NamedTuple):
 def top_logit(logits: Array, axis: int) -> Array:
     """The largest logit of each row, kept in place, a constant to differentiation.
 
-    A logit of +inf counts as the largest finite number: exp(x − top) is then 1 there and 0
-    elsewhere, which is the limit, where inf − inf would be NaN.
+    A logit of +inf counts as the largest finite number, so that the label's own +inf costs 0.
     """
     top = jnp.max(logits, axis=axis, keepdims=True)
     return lax.stop_gradient(jnp.minimum(top, jnp.finfo(logits.dtype).max))
@@ -46,10 +45,12 @@ def top_logit(logits: Array, axis: int) -> Array:
 def unit_exp(logits: Array, top: Array) -> Array:
     """exp(x − top) for x ≤ top, exactly 1 at the top.
 
-    The minimum looks idle. Under jit it keeps the compiler from fusing a caller's x·c into
-    x·c − top as one rounding, which at |x·c| > 2³¹ turns the 1 into 0 or inf; and it bounds +inf.
+    Adding zero looks idle. Without it a compiler may fuse a caller's x · c into x · c − top, with
+    one rounding where `top` had two: the 1 becomes e^±½ at |x · c| = 10⁷, and 0 or inf past 2³¹.
+    (x · c + 0 is rounded as x · c was, fused or not; a minimum would do too, at three instructions.)
     """
-    return jnp.exp(jnp.minimum(logits, top) - top)
+    zero = 0 * top
+    return jnp.exp((logits + zero) - top)
 
 
 @unit_exp.defjvp
@@ -69,8 +70,7 @@ def label_terms(logits: Array, labels: Array, keep: Array | None, axis: int) -> 
 
     Args:
       logits: [*batch, C] with the classes on `axis`.
-      labels: int32 [*batch] in [0, C); −1 marks a bad label and makes its row NaN, in the value
-        and in the gradient.
+      labels: int32 [*batch]; one outside [0, C) makes its row NaN, in the value and the gradient.
       keep: bool [*batch] or None; rows that are False give 0 with zero gradient, whatever
         they hold.
       axis: the class axis.
@@ -100,9 +100,10 @@ def _with_derivative_jvp(axis, primals, tangents):
 
 
 def _differentiate(logits, labels, keep, axis, dlogits):
-    # One elementwise pass writes e, in the buffer the gradient will be returned in; one sum
-    # over it gives rest; one pass in place turns e into the gradient. Summing anew for the value
-    # would be a fourth.
+    # One elementwise pass writes e, in the buffer the gradient will be returned in, and the label's
+    # entry is zeroed there; one sum over it gives rest; one pass in place makes it the gradient.
+    # Each scale is applied after its sum, so that transposed it meets the cotangent first: one
+    # multiplication an element. bench/dense.py holds the figures.
     top = top_logit(logits, axis)
     if keep is not None:
         row = jnp.expand_dims(keep, axis)
@@ -112,19 +113,20 @@ def _differentiate(logits, labels, keep, axis, dlogits):
         row, safe = None, logits
     label_exp = unit_exp(_pick(safe, labels, axis), top)
     is_label = _class_index(safe, axis) == jnp.expand_dims(labels, axis)
-    others = jnp.where(is_label, 0, unit_exp(safe, top))
+    others = _zero_at(unit_exp(safe, top), labels, axis)
     rest = jnp.sum(others, axis=axis, keepdims=True)
     scale = 1 / (rest + label_exp)
     if row is not None:
         scale = jnp.where(row, scale, 0)
-    slope_nll = jnp.where(is_label, -rest, others) * scale
-    slope_log_total = jnp.where(is_label, label_exp, others) * scale
+    scale = jnp.squeeze(scale, axis)
+    slope_nll = jnp.where(is_label, -rest, others)
+    slope_log_total = jnp.where(is_label, label_exp, others)
 
     values = _values(logits, rest, _pick(logits, labels, axis), top, keep, axis)
     values = _with_derivative(lax.stop_gradient(values), logits, labels, keep, axis)
     derivative = LabelTerms(
-        nll=jnp.sum(slope_nll * dlogits, axis=axis),
-        log_total=jnp.sum(slope_log_total * dlogits, axis=axis),
+        nll=jnp.sum(slope_nll * dlogits, axis=axis) * scale,
+        log_total=jnp.sum(slope_log_total * dlogits, axis=axis) * scale,
     )
     return values, derivative
 
@@ -155,7 +157,7 @@ def _rest_by_blocks(logits, labels, top, axis):
     blocks = logits.reshape(*batch, classes // block, block)
     sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
     home, place = (labels // block)[..., None], (labels % block)[..., None]
-    own = jnp.take_along_axis(blocks, home[..., None], axis=-2)[..., 0, :]
+    own = jnp.take_along_axis(blocks, home[..., None], axis=-2, mode="clip")[..., 0, :]
     is_home, is_label = _class_index(sums, -1) == home, _class_index(own, -1) == place
     elsewhere = jnp.sum(jnp.where(is_home, 0, sums), axis=-1, keepdims=True)
     beside = jnp.where(is_label, 0, unit_exp(own, top))
@@ -167,7 +169,7 @@ def _block_size(logits: Array, axis: int) -> int | None:
     classes = logits.shape[axis]
     if axis != logits.ndim - 1 or classes < 512 or _is_sharded(logits, axis):
         return None
-    start = int(classes**0.5)
+    start = max(48, int(classes**0.5))
     return next((k for k in range(start, 8 * start) if classes % k == 0), None)
 
 
@@ -189,7 +191,24 @@ def _pick(logits: Array, labels: Array, axis: int) -> Array:
     else:
         picked = jnp.take_along_axis(logits, index, axis, mode="clip")
     # NaN for a bad label: it reaches the value and, through the scale, every slope of the row.
-    return jnp.where(index < 0, jnp.nan, picked)
+    good = (index >= 0) & (index < logits.shape[axis])
+    return jnp.where(good, picked, jnp.nan)
+
+
+def _zero_at(exps: Array, labels: Array, axis: int) -> Array:
+    """The label's entry of each row set to zero, in place: N writes instead of a mask on N·C."""
+    if any(_is_sharded(exps, i) for i in range(exps.ndim)):
+        return jnp.where(_class_index(exps, axis) == jnp.expand_dims(labels, axis), 0, exps)
+    zero = _zero_entry
+    for i in reversed(range(labels.ndim)):
+        # Mapped over rows, so that a compiler that shards the batch sees independent rows.
+        place = 0 if i < axis else 1  # outer axes are gone by the time axis i is mapped
+        zero = jax.vmap(zero, in_axes=(place, 0), out_axes=place)
+    return zero(exps, labels)
+
+
+def _zero_entry(row: Array, label: Array) -> Array:
+    return row.at[label].set(0, mode="drop", wrap_negative_indices=False)
 
 
 # --- distributions ----------------------------------------------------------------------------

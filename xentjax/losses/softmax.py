@@ -50,8 +50,8 @@ def softmax_cross_entropy(
 
     Args:
       logits: real scores [*batch, C] (classes on `axis`), any float dtype. Computed in float32,
-        or float64 when given float64. A logit of −inf is a masked class; one of +inf is certain:
-        the loss is 0 if it is the label, +inf otherwise.
+        or float64 when given float64. A logit of −inf is a masked class. One of +inf costs
+        nothing if it is the (integer) label; otherwise the loss is +inf or NaN.
       labels: integer class indices [*batch], of any integer dtype; or floating distributions
         [*batch, C], non-negative (a sum other than 1 scales the loss).
       axis: the class axis; a tuple of axes is one class axis, flattened in the order given.
@@ -148,7 +148,7 @@ def _softmax_cross_entropy(
     logits, axis = inputs.class_axis_last(at_least_float32(logits, "logits"), axes)
     class_weights = _class_weights(class_weights, logits, axis)
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        labels, keep = inputs.safe_indices(labels, logits.shape[axis], keep, ignore_index)
+        labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
         per_example = _index_loss
     else:
         labels, _ = inputs.class_axis_last(labels, axes)
