@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(i
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready-$(PYVER)
 
-.PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks bench clean
+.PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks check-notebooks bench clean
 
 setup: $(READY)
 
@@ -52,9 +52,15 @@ format: $(READY)
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
 
+# Runs the notebooks and refreshes their outputs; the last line drops the runner's timestamps.
 notebooks: $(READY)
 	@$(RUN) jupytext --quiet --to ipynb --update notebooks/*.py
 	@$(RUN) pytest --nbmake --overwrite -p no:cacheprovider -o addopts= -o filterwarnings= notebooks/*.ipynb
+	@$(RUN) jupytext --quiet --to ipynb --update notebooks/*.py
+
+# Runs them without touching the files.
+check-notebooks: $(READY)
+	@$(RUN) pytest --nbmake -p no:cacheprovider -o addopts= -o filterwarnings= notebooks/*.ipynb
 
 bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.dense

@@ -47,7 +47,7 @@ def unit_exp(logits: Array, top: Array) -> Array:
 
     Adding zero looks idle. Without it a compiler may fuse a caller's x · c into x · c − top, with
     one rounding where `top` had two: the 1 becomes e^±½ at |x · c| = 10⁷, and 0 or inf past 2³¹.
-    (x · c + 0 is rounded as x · c was, fused or not; a minimum would do too, at three instructions.)
+    x · c + 0 is rounded as x · c was, fused or not; a minimum would do too, in three instructions.
     """
     zero = 0 * top
     return jnp.exp((logits + zero) - top)
@@ -197,7 +197,8 @@ def _pick(logits: Array, labels: Array, axis: int) -> Array:
 
 def _zero_at(exps: Array, labels: Array, axis: int) -> Array:
     """The label's entry of each row set to zero, in place: N writes instead of a mask on N·C."""
-    if any(_is_sharded(exps, i) for i in range(exps.ndim)):
+    # Short rows are masked as fast; across devices a write would need to know which holds it.
+    if exps.shape[axis] < 64 or any(_is_sharded(exps, i) for i in range(exps.ndim)):
         return jnp.where(_class_index(exps, axis) == jnp.expand_dims(labels, axis), 0, exps)
     zero = _zero_entry
     for i in reversed(range(labels.ndim)):
