@@ -1,12 +1,14 @@
 """Knowledge distillation: learn from a teacher's whole distribution and from the labels."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.divergence import kl_divergence_with_logits
-from xentjax.losses.reduction import reduce_with_mass
+from xentjax.losses.reduction import reduce_with_mass, times
 from xentjax.losses.softmax import softmax_cross_entropy
 
 
@@ -17,7 +19,7 @@ def distillation_loss(
     *,
     temperature: Num[ArrayLike, ""],
     alpha: Num[ArrayLike, ""],
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     reduction: str = "none",
@@ -60,10 +62,11 @@ def distillation_loss(
     See Also:
       `kl_divergence_with_logits`, `softmax_cross_entropy`.
     """
-    inputs.require_fraction(alpha, "alpha")
     soft = kl_divergence_with_logits(
         student_logits, teacher_logits, temperature=temperature, axis=axis, where=where
     )
     hard = softmax_cross_entropy(student_logits, labels, axis=axis, where=where)
-    losses = alpha * jnp.asarray(temperature) ** 2 * soft + (1 - alpha) * hard
+    alpha = inputs.fraction(alpha, "alpha").astype(soft.dtype)
+    temperature = jnp.asarray(temperature).astype(soft.dtype)
+    losses = times(alpha, temperature**2 * soft) + times(1 - alpha, hard)
     return reduce_with_mass(losses, where=where, weights=weights, reduction=reduction)

@@ -4,15 +4,17 @@ Cross-entropy is entropy plus divergence: H(t, p) = H(t) + KL(t ‖ p). Train on
 zero should mean "the same", or when both sides move.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
-from xentjax.losses.log_partition import log_softmax_gap, top_logit
+from xentjax.losses.log_partition import log_softmax_gap, softmax_entropy, top_logit
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
@@ -27,7 +29,7 @@ _compiled = partial(jax.jit, static_argnames=("axis", "reduction"), inline=True)
 def entropy(
     logits: Num[ArrayLike, "..."],
     *,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     reduction: str = "none",
@@ -65,13 +67,7 @@ def entropy(
 
 @_compiled
 def _entropy(logits, keep, weights, *, axis, reduction):
-    logits = _in_rows(logits, keep, axis)
-    # A masked class has p = 0 and an infinite gap; the product is 0, its gradient too. A row
-    # with no class left stays NaN.
-    masked = (logits == -jnp.inf) & (top_logit(logits, axis) > -jnp.inf)
-    gap = jnp.where(masked, 0, log_softmax_gap(logits, axis))
-    probability = jnp.where(masked, 0, jnp.exp(-gap))
-    losses = jnp.sum(probability * gap, axis=axis)
+    losses = softmax_entropy(_in_rows(logits, keep, axis), axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -79,7 +75,7 @@ def kl_divergence(
     logits: Num[ArrayLike, "..."],
     targets: Num[ArrayLike, "..."],
     *,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     reduction: str = "none",
@@ -87,8 +83,8 @@ def kl_divergence(
     r"""KL(targets ‖ softmax(logits)): the nats lost by coding the targets with the model.
 
     Σ_c t_c (log t_c − log p_c) with 0 log 0 = 0, summed as Σ_c [t_c log(t_c / p_c) − t_c + p_c]:
-    the same for distributions, but each term is ≥ 0, so nothing cancels when t is near p. The
-    gradient is that of the cross-entropy with soft labels.
+    the same for distributions, but each term is ≥ 0. Where it is finite, its gradient is that
+    of the cross-entropy with soft labels.
 
     Args:
       logits: real [*batch, C]; a class at −inf has probability 0.
@@ -128,7 +124,8 @@ def _kl_divergence(logits, targets, keep, weights, *, axis, reduction):
     logits = _in_rows(logits, keep, axis)
     targets = _in_rows(targets.astype(logits.dtype), keep, axis)
     log_targets = jnp.where(targets == 0, -jnp.inf, jnp.log(jnp.where(targets == 0, 1, targets)))
-    terms = _kl_terms(log_targets, -log_softmax_gap(logits, axis))
+    log_p = -log_softmax_gap(logits, axis)
+    terms = _kl_terms(log_targets, log_p, _difference(log_targets, log_p))
     losses = jnp.sum(terms, axis=axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
@@ -138,7 +135,7 @@ def kl_divergence_with_logits(
     target_logits: Num[ArrayLike, "..."],
     *,
     temperature: Num[ArrayLike, ""] = 1.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     reduction: str = "none",
@@ -174,11 +171,10 @@ def kl_divergence_with_logits(
       `js_divergence`, which is symmetric and bounded.
     """
     check_reduction(reduction)
-    inputs.require_positive(temperature, "temperature")
     (logits, target_logits), keep, axis = _checked(
         where, axis, logits=logits, target_logits=target_logits
     )
-    cooling = None if inputs.is_number(temperature, 1) else temperature
+    cooling = inputs.unless_number(1, temperature, inputs.positive, "temperature")
     weights = inputs.as_array(weights)
     return _kl_divergence_with_logits(
         logits, target_logits, cooling, keep, weights, axis=axis, reduction=reduction
@@ -190,9 +186,9 @@ def _kl_divergence_with_logits(
     logits, target_logits, temperature, keep, weights, *, axis, reduction
 ):
     model, target = _same_dtype(logits, target_logits, keep, axis)
-    log_model = -log_softmax_gap(_cooled(model, temperature, axis), axis)
-    log_target = -log_softmax_gap(_cooled(target, temperature, axis), axis)
-    losses = jnp.sum(_kl_terms(log_target, log_model), axis=axis)
+    model, target = (_cooled(x, temperature, axis) for x in (model, target))
+    log_p, log_q, difference = _log_pair(model, target, axis)
+    losses = jnp.sum(_kl_terms(log_q, log_p, difference), axis=axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -200,7 +196,7 @@ def js_divergence(
     logits: Num[ArrayLike, "..."],
     other_logits: Num[ArrayLike, "..."],
     *,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     reduction: str = "none",
@@ -244,9 +240,9 @@ def js_divergence(
 @_compiled
 def _js_divergence(logits, other_logits, keep, weights, *, axis, reduction):
     first, second = _same_dtype(logits, other_logits, keep, axis)
-    log_p, log_q = -log_softmax_gap(first, axis), -log_softmax_gap(second, axis)
-    log_mean = _log_mean(log_p, log_q)
-    terms = _kl_terms(log_p, log_mean) + _kl_terms(log_q, log_mean)
+    log_p, log_q, difference = _log_pair(first, second, axis)
+    to_p, to_q = _log_mean_ratio(-difference), _log_mean_ratio(difference)
+    terms = _half_js(log_p, log_q, to_p) + _half_js(log_q, log_p, to_q)
     losses = 0.5 * jnp.sum(terms, axis=axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
@@ -260,7 +256,8 @@ def _checked(where, axis, **arrays):
         inputs.require_same_shape(x, arrays[first], name, first)
     axes = inputs.class_axes(arrays[first], axis)
     keep = example_mask(where, inputs.batch_shape(arrays[first], axes))
-    return tuple(arrays.values()), keep, axes[0]
+    flat = [inputs.class_axis_last(x, axes) for x in arrays.values()]
+    return tuple(x for x, _ in flat), keep, flat[0][1]
 
 
 def _in_rows(logits, keep, axis):
@@ -270,33 +267,55 @@ def _in_rows(logits, keep, axis):
 
 
 def _same_dtype(first, second, keep, axis):
-    dtype = jnp.promote_types(first.dtype, second.dtype)
-    return (_in_rows(x.astype(dtype), keep, axis) for x in (first, second))
+    first = _in_rows(first, keep, axis)
+    return first, _in_rows(second.astype(first.dtype), keep, axis)
 
 
 def _cooled(logits, temperature, axis):
-    """(x − max x) / T. The other order fails under jit on CPU once |x / T| passes 2³¹."""
+    """(x − max x) / T: the quotient of large logits would be rounded by more than their gaps."""
     if temperature is None:
         return logits
     masked = logits == -jnp.inf
-    top = top_logit(logits, axis)
-    below_top = jnp.where(masked, 0, jnp.minimum(logits, jnp.finfo(logits.dtype).max) - top)
-    cooled = below_top / jnp.asarray(temperature).astype(logits.dtype)
-    return jnp.where(masked, -jnp.inf, cooled)
+    below_top = jnp.where(masked, 0, logits) - top_logit(logits, axis)
+    return jnp.where(masked, -jnp.inf, below_top / temperature.astype(logits.dtype))
 
 
-def _kl_terms(log_q, log_p):
-    """q log(q / p) − q + p ≥ 0 for each class, without cancellation; −inf is probability 0.
+def _log_pair(model, target, axis):
+    """log p, log q and log q − log p of two softmax distributions.
 
-    With d = log q − log p the term is q (d + e⁻ᵈ − 1) ≈ q d²/2. Near 0 a series of nine terms
-    (relative error below 1e-12 at |d| = ¼) keeps the digits; elsewhere nothing cancels badly.
+    Where all logits differ by nearly the same amount (within 1), the difference is taken from the
+    logits, before either side is rounded: d = w − log1p(Σ p expm1(w)), w = target − model + const.
+    """
+    log_p, log_q = -log_softmax_gap(model, axis), -log_softmax_gap(target, axis)
+    masked = (model == -jnp.inf) | (target == -jnp.inf)
+    w = jnp.where(masked, 0, target) - jnp.where(masked, 0, model)
+    leads = model == jnp.max(model, axis=axis, keepdims=True)
+    # The constant makes w zero where p leads, so that a tiny sum keeps its digits.
+    at_lead = jnp.max(jnp.where(leads, w, -jnp.inf), axis=axis, keepdims=True)
+    w = jnp.where(masked, 0, w - lax.stop_gradient(at_lead))
+    one_sided = jnp.any((model == -jnp.inf) != (target == -jnp.inf), axis=axis, keepdims=True)
+    near = (jnp.max(jnp.abs(w), axis=axis, keepdims=True) < 1) & ~one_sided
+    w = jnp.where(near, w, 0)
+    shares = jnp.where(masked, 0, jnp.exp(jnp.where(masked, 0, log_p)))
+    ratio = jnp.log1p(jnp.sum(shares * jnp.expm1(w), axis=axis, keepdims=True))
+    return log_p, log_q, jnp.where(near & ~masked, w - ratio, _difference(log_q, log_p))
+
+
+def _difference(log_q, log_p):
+    """log q − log p, 0 where either is the logarithm of 0."""
+    either = (log_q == -jnp.inf) | (log_p == -jnp.inf)
+    return jnp.where(either, 0, log_q) - jnp.where(either, 0, log_p)
+
+
+def _kl_terms(log_q, log_p, d):
+    """q log(q / p) − q + p ≥ 0 for each class, from d = log q − log p; −inf is probability 0.
+
+    The term is q (d + e⁻ᵈ − 1) ≈ q d²/2: near 0 by its series, elsewhere as it stands.
     """
     no_q, no_p = log_q == -jnp.inf, log_p == -jnp.inf
     q = jnp.where(no_q, 0, jnp.exp(jnp.where(no_q, 0, log_q)))
     p = jnp.where(no_p, 0, jnp.exp(jnp.where(no_p, 0, log_p)))
-    either = no_q | no_p
-    d = jnp.where(either, 0, log_q) - jnp.where(either, 0, log_p)
-    near = jnp.abs(d) < 0.25
+    near = jnp.abs(d) < 1
     small, large = jnp.where(near, d, 0), jnp.where(near, 0, d)
     terms = jnp.where(near, q * _exp_remainder(small), q * large + (p - q))
     terms = jnp.where(no_q, p, terms)
@@ -304,15 +323,24 @@ def _kl_terms(log_q, log_p):
 
 
 def _exp_remainder(d):
-    """e⁻ᵈ − 1 + d by its series, d²/2! − d³/3! + …"""
+    """e⁻ᵈ − 1 + d for |d| < 1 by its series, d²/2! − d³/3! + …, to 1e-16 of its first term."""
     tail = jnp.ones_like(d)
-    for n in range(10, 2, -1):
+    for n in range(18, 2, -1):
         tail = 1 - tail * d / n
     return 0.5 * d * d * tail
 
 
-def _log_mean(log_p, log_q):
-    """log ½(p + q), −inf where both are, with zero gradient there."""
-    neither = (log_p == -jnp.inf) & (log_q == -jnp.inf)
-    total = jnp.logaddexp(jnp.where(neither, 0, log_p), jnp.where(neither, 0, log_q))
-    return jnp.where(neither, -jnp.inf, total - jnp.log(2.0).astype(total.dtype))
+def _log_mean_ratio(d):
+    """log p − log ½(p + q) from d = log p − log q: −log ½(1 + e⁻ᵈ), exact near 0."""
+    rises = d > 0
+    down, up = jnp.where(rises, d, 0), jnp.where(rises, 0, d)
+    return jnp.where(rises, -jnp.log1p(0.5 * jnp.expm1(-down)), up - jnp.log1p(0.5 * jnp.expm1(up)))
+
+
+def _half_js(log_p, log_q, to_mean):
+    """p log(p / m) − p + m for each class, m = ½(p + q)."""
+    alone, absent = log_q == -jnp.inf, log_p == -jnp.inf
+    to_mean = jnp.where(alone & ~absent, jnp.log(2.0).astype(to_mean.dtype), to_mean)
+    log_mean = log_p - to_mean
+    log_mean = jnp.where(absent, log_q - jnp.log(2.0).astype(to_mean.dtype), log_mean)
+    return _kl_terms(log_p, log_mean, jnp.where(absent, 0, to_mean))

@@ -6,8 +6,10 @@ towards the wrong class.
 """
 
 import math
+import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,12 +17,16 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from xentjax.losses.reduction import is_concrete
+from xentjax.losses.reduction import is_concrete, real_array
 
 
 def class_axes(x: Array, axis: int | Sequence[int], name: str = "logits") -> tuple[int, ...]:
     """The class axes counted from the front; ValueError when they are not axes of the array."""
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    try:
+        given = axis if isinstance(axis, Sequence) else (axis,)
+        axes = tuple(operator.index(a) for a in given)
+    except TypeError:
+        raise TypeError(f"axis must be an integer or a tuple of integers, got {axis!r}") from None
     if not axes or any(not -x.ndim <= a < x.ndim for a in axes):
         raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
     axes = tuple(a % x.ndim for a in axes)
@@ -53,17 +59,41 @@ def require_same_shape(x: Array, like: Array, name: str, like_name: str = "logit
         )
 
 
-def require_fraction(value: ArrayLike, name: str) -> None:
-    """Raises ValueError when a known value lies outside [0, 1] or is NaN."""
-    if is_concrete(value) and not bool(np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1))):
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+def fraction(value: ArrayLike, name: str) -> Array:
+    """An option in [0, 1]; see `scalar`."""
+    return scalar(value, name, "lie in [0, 1]", lambda v: (v >= 0) & (v <= 1))
+
+
+def non_negative(value: ArrayLike, name: str) -> Array:
+    """An option that is at least 0; see `scalar`."""
+    return scalar(value, name, "be non-negative", lambda v: v >= 0)
+
+
+def positive(value: ArrayLike, name: str) -> Array:
+    """An option above 0; see `scalar`."""
+    return scalar(value, name, "be positive", lambda v: v > 0)
+
+
+def scalar(value: ArrayLike, name: str, demand: str, is_right: Callable[[Any], Any]) -> Array:
+    """An option as one weakly typed number, so that it never widens a loss.
+
+    A known value that is not right raises ValueError; a traced one becomes NaN.
+    """
+    number = real_array(value, name)
+    if number.shape != ():
+        raise ValueError(f"{name} must be one number, got shape {number.shape}")
+    # In numpy: inside a caller's jit even a known number would be traced.
+    if is_concrete(value) and not bool(is_right(np.asarray(value))):
+        raise ValueError(f"{name} must {demand}, got {value}")
+    return jnp.where(is_right(number), number, jnp.nan)
 
 
 def require_non_negative(value: ArrayLike | None, name: str) -> None:
-    """Raises ValueError when a known value is negative or NaN."""
-    if value is None or not is_concrete(value):
+    """Raises ValueError when a known array holds a negative number or NaN."""
+    if value is None:
         return
-    if not bool(np.all(np.asarray(value) >= 0)):
+    real_array(value, name)
+    if is_concrete(value) and not bool(np.all(np.asarray(value) >= 0)):
         raise ValueError(f"{name} must be non-negative, got {value}")
 
 
@@ -73,17 +103,18 @@ def require_distribution(
     """Raises ValueError when known target masses of an example that counts cannot be right."""
     if not is_concrete(x, keep):
         return
-    values = np.asarray(x, np.float64)
-    counts = True if keep is None else np.expand_dims(np.asarray(keep), axes)
-    position = first_false((np.isfinite(values) & (values >= 0)) | ~np.asarray(counts))
+    values = np.asarray(x)
+    counts = np.ones((), bool) if keep is None else np.expand_dims(np.asarray(keep), axes)
+    position = first_false(((values >= 0) & (values < np.inf)) | ~counts)
     if position is not None:
         raise ValueError(
             f"{name} must be finite and non-negative, got {values[position]} at position {position}"
         )
     if not sum_to_one:
         return
-    total = values.sum(axes, keepdims=True)  # 2 % leaves room for the rounding of 16-bit floats
-    position = first_false((np.abs(total - 1) < 0.02) | ~np.asarray(counts))
+    # 2 % leaves room for the rounding of 16-bit floats.
+    total = values.astype(np.float32).sum(axes, keepdims=True)
+    position = first_false((np.abs(total - 1) < 0.02) | ~counts)
     if position is not None:
         raise ValueError(
             f"{name} must sum to 1 over the classes, got {total[position]} for the example at "
@@ -96,24 +127,35 @@ def is_number(value: ArrayLike, number: int) -> bool:
     return isinstance(value, int | float) and value == number
 
 
+def unless_number(
+    idle: int, value: ArrayLike, check: Callable[[ArrayLike, str], Array], name: str
+) -> Array | None:
+    """The checked option, or None when it is the Python number at which it does nothing."""
+    return None if is_number(value, idle) else check(value, name)
+
+
 def as_array(value: ArrayLike | None) -> Array | None:
     """An optional argument as an array, None as None."""
     return None if value is None else jnp.asarray(value)
 
 
 def require_indices(
-    labels: Array,
+    labels: ArrayLike,
     logits: Array,
     axes: tuple[int, ...],
     keep: Array | None,
     ignore_index: int | None,
 ) -> None:
-    """Raises ValueError unless there is one index per example and known ones lie in [0, C)."""
+    """Raises ValueError unless there is one index per example and known ones lie in [0, C).
+
+    The labels as the caller gave them: converting 64-bit numpy labels would wrap 2³² + 1 to 1.
+    """
     shape = batch_shape(logits, axes)
-    if labels.shape != shape:
+    if jnp.shape(labels) != shape:
         raise ValueError(
-            f"integer labels are class indices, one per example: got shape {labels.shape}, wanted "
-            f"{shape} for logits of shape {logits.shape} with classes on axis {axes}"
+            f"integer labels are class indices, one per example: got shape {jnp.shape(labels)}, "
+            f"wanted {shape} for logits of shape {logits.shape} with classes on axis {axes}; "
+            "for one-hot rows or other distributions pass floats"
         )
     if not is_concrete(labels, keep):
         return
@@ -129,7 +171,7 @@ def require_indices(
         value = int(values[position])
         raise ValueError(
             f"labels must lie in [0, {classes}), got {value} at position {position}; "
-            f"pass ignore_index={value} or a where mask if this example is to be left out"
+            "mask this example (where=, or ignore_index= in softmax_cross_entropy) to leave it out"
         )
 
 
@@ -137,23 +179,27 @@ def narrow_indices(
     labels: Array, keep: Array | None, ignore_index: int | None
 ) -> tuple[Array, Array | None]:
     """Integer labels as int32, still out of range where they were, and the mask without ignored."""
-    wide = labels
-    if labels.dtype.itemsize < 4:
-        wide = labels.astype(jnp.int32)  # 300 classes do not fit a comparison in uint8
-    elif labels.dtype != jnp.int32:
+    if ignore_index is not None:
+        # Compared before narrowing, and only if the dtype can hold it: no uint8 equals −100.
+        info = jnp.iinfo(labels.dtype)
+        if info.min <= ignore_index <= info.max:
+            other = labels != jnp.asarray(ignore_index, labels.dtype)
+            keep = other if keep is None else keep & other
+    if labels.dtype.itemsize >= 4 and labels.dtype != jnp.int32:
         # Clamped, not wrapped: 2³² + 1 must not become class 1.
         low = 0 if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) else -(2**31)
-        wide = jnp.clip(labels, low, 2**31 - 1)
-    if ignore_index is not None:
-        matches = _equals(wide, ignore_index)
-        keep = ~matches if keep is None else keep & ~matches
-    return wide.astype(jnp.int32), keep
+        labels = jnp.clip(labels, low, 2**31 - 1)
+    return labels.astype(jnp.int32), keep
 
 
-def _equals(labels: Array, ignore_index: int) -> Array:
-    if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) and ignore_index < 0:
-        return jnp.zeros_like(labels, dtype=bool)  # no unsigned label is negative
-    return labels == ignore_index
+def as_index(value: int | None, name: str) -> int | None:
+    """An optional integer option as a Python int."""
+    if value is None:
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
 
 
 def first_false(good: ArrayLike) -> tuple[int, ...] | None:
@@ -169,22 +215,17 @@ def nan_unless(good: Array, dtype: jnp.dtype) -> Array:
 
 
 def warn_if_probabilities(logits: Array, axes: tuple[int, ...]) -> None:
-    """Warns when every row of known logits already is a probability distribution."""
+    """Warns when known logits already are probability distributions, row by row."""
     classes = math.prod(logits.shape[a] for a in axes)
     if not is_concrete(logits) or classes < 2 or logits.size < 2 * classes:
         return
-    values = np.asarray(logits, np.float64)
+    few = tuple(slice(None) if i in axes else slice(16) for i in range(logits.ndim))
+    values = np.asarray(logits[few], np.float64)  # some rows tell, and cost no copy of all
     if values.min() >= 0 and np.allclose(values.sum(axes), 1, rtol=0, atol=1e-3):
         warnings.warn(
-            "every row of logits is non-negative and sums to 1: these look like probabilities. "
+            "the rows of logits are non-negative and sum to 1: these look like probabilities. "
             "Losses here take logits (unnormalised scores); pass the layer before the softmax, "
             "or jnp.log(probabilities)",
             UserWarning,
             stacklevel=3,
         )
-
-
-def require_positive(value: ArrayLike, name: str) -> None:
-    """Raises ValueError when a known value is zero, negative or NaN."""
-    if is_concrete(value) and not bool(np.all(np.asarray(value) > 0)):
-        raise ValueError(f"{name} must be positive, got {value}")

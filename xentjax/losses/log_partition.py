@@ -41,7 +41,6 @@ def top_logit(logits: Array, axis: int) -> Array:
     return lax.stop_gradient(jnp.minimum(top, jnp.finfo(logits.dtype).max))
 
 
-@jax.custom_jvp
 def unit_exp(logits: Array, top: Array) -> Array:
     """exp(x − top) for x ≤ top, exactly 1 at the top.
 
@@ -51,14 +50,6 @@ def unit_exp(logits: Array, top: Array) -> Array:
     """
     zero = 0 * top
     return jnp.exp((logits + zero) - top)
-
-
-@unit_exp.defjvp
-def _unit_exp_jvp(primals, tangents):
-    # By hand, because differentiating minimum would halve the gradient at the top itself.
-    logits, top = primals
-    value = unit_exp(logits, top)
-    return value, value * tangents[0]
 
 
 # --- integer labels ---------------------------------------------------------------------------
@@ -182,14 +173,18 @@ def _class_index(x: Array, axis: int) -> Array:
     return lax.broadcasted_iota(jnp.int32, x.shape, axis % x.ndim)
 
 
-def _pick(logits: Array, labels: Array, axis: int) -> Array:
+def pick_label(values: Array, labels: Array, axis: int) -> Array:
+    """The entry of each row at its label, the axis kept; 0 or an end where the label is bad."""
     index = jnp.expand_dims(labels, axis)
-    if _is_sharded(logits, axis):
+    if _is_sharded(values, axis):
         # A gather would need the whole axis on one device; a masked sum stays where the parts are.
-        is_label = _class_index(logits, axis) == index
-        picked = jnp.sum(jnp.where(is_label, logits, 0), axis=axis, keepdims=True)
-    else:
-        picked = jnp.take_along_axis(logits, index, axis, mode="clip")
+        is_label = _class_index(values, axis) == index
+        return jnp.sum(jnp.where(is_label, values, 0), axis=axis, keepdims=True)
+    return jnp.take_along_axis(values, index, axis, mode="clip")
+
+
+def _pick(logits: Array, labels: Array, axis: int) -> Array:
+    index, picked = jnp.expand_dims(labels, axis), pick_label(logits, labels, axis)
     # NaN for a bad label: it reaches the value and, through the scale, every slope of the row.
     good = (index >= 0) & (index < logits.shape[axis])
     return jnp.where(good, picked, jnp.nan)
@@ -285,3 +280,29 @@ def _target_slope(logits, targets, axis):
     return jnp.where(
         leads, (mass - targets) - mass * (rest / total), mass * (exps / total) - targets
     )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def softmax_entropy(logits: Array, axis: int) -> Array:
+    """−Σ p log p as log_total + D, D = Σ p_c (top − x_c): a sum of non-negative terms.
+
+    Its slope p_j ((top − x_j) − D) is −p·D for the leading class, where p (gap − H) would cancel.
+    """
+    _, depth, _ = _entropy_parts(logits, axis)
+    return jnp.squeeze(log_total(logits, axis) + depth, axis)
+
+
+@softmax_entropy.defjvp
+def _softmax_entropy_jvp(axis, primals, tangents):
+    (logits,), (dlogits,) = primals, tangents
+    shares, depth, below_top = _entropy_parts(logits, axis)
+    slope = shares * (below_top - depth)
+    return softmax_entropy(logits, axis), jnp.sum(slope * dlogits, axis=axis)
+
+
+def _entropy_parts(logits, axis):
+    top, exps, _, total = split_top(logits, axis)
+    # A class at −inf has p = 0 and infinite depth; the product is 0. A row of them stays NaN.
+    below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
+    shares = exps / total
+    return shares, jnp.sum(shares * below_top, axis=axis, keepdims=True), below_top

@@ -6,14 +6,12 @@ gradient), `weights` multiplies, and a mean divides by the weights that were cou
 """
 
 import difflib
-from typing import Literal
 
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
-Reduction = Literal["none", "sum", "mean"]
 _REDUCTIONS = ("none", "sum", "mean")
 
 
@@ -124,6 +122,11 @@ def reduce_with_mass(
     return jnp.where(empty, 0, jnp.sum(kept) / jnp.where(empty, 1, weight))
 
 
+def times(share: Array, losses: Array) -> Array:
+    """share · loss with 0 · inf = 0: an infinite loss that does not count."""
+    return share * jnp.where((share == 0) & (losses == jnp.inf), 0, losses)
+
+
 def check_reduction(reduction: str) -> None:
     """Raises ValueError unless the reduction is one of none, sum, mean."""
     if reduction not in _REDUCTIONS:
@@ -139,7 +142,15 @@ def at_least_float32(x: ArrayLike, name: str) -> Array:
         raise TypeError(
             f"{name} must be floating point, got {x.dtype}; convert with {name}.astype(jnp.float32)"
         )
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.float64 if x.dtype.itemsize == 8 else jnp.float32)
+
+
+def real_array(x: ArrayLike, name: str) -> Array:
+    """The array; TypeError when it is complex, whose imaginary part a cast would drop."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {x.dtype}; pass {name}.real if that is meant")
+    return x
 
 
 def example_mask(where: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
@@ -159,22 +170,25 @@ def example_weights(weights: ArrayLike | None, losses: Array) -> Array | None:
     """`weights` in the dtype and shape of the losses, or None when all weigh one."""
     if weights is None:
         return None
-    weights = jnp.asarray(weights)
-    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
-        raise TypeError(f"weights must be real, got {weights.dtype}")
+    weights = real_array(weights, "weights")
     return fit_to_examples(weights.astype(losses.dtype), losses.shape, "weights")
 
 
 def fit_to_examples(x: Array, shape: tuple[int, ...], name: str) -> Array:
     """Broadcasts to one entry per example; refuses what would make the losses larger."""
+    wanted = "the per-example losses (one entry per example, without the class axis)"
+    return fit_to_shape(x, shape, name, wanted)
+
+
+def fit_to_shape(x: Array, shape: tuple[int, ...], name: str, wanted: str) -> Array:
+    """Broadcasts to a shape; ValueError when the array does not fit into it."""
     try:
         fits = jnp.broadcast_shapes(x.shape, shape) == tuple(shape)
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
-            f"{name} must be broadcastable to the per-example losses: got shape {x.shape}, "
-            f"wanted {tuple(shape)} (one entry per example, without the class axis)"
+            f"{name} must be broadcastable to {wanted}: got shape {x.shape}, wanted {tuple(shape)}"
         )
     return jnp.broadcast_to(x, shape)
 

@@ -12,6 +12,7 @@ from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
+    real_array,
     reduce_with_mass,
 )
 
@@ -101,7 +102,7 @@ def huber_loss(
     Reference:
       P. J. Huber, Robust Estimation of a Location Parameter, 1964.
     """
-    inputs.require_positive(delta, "delta")
+    delta = inputs.positive(delta, "delta")
     predictions, targets, keep = _checked(predictions, targets, where, reduction)
     weights = inputs.as_array(weights)
     return _huber_loss(predictions, targets, delta, keep, weights, reduction=reduction)
@@ -110,7 +111,7 @@ def huber_loss(
 @_compiled
 def _huber_loss(predictions, targets, delta, keep, weights, *, reduction):
     errors = _errors(predictions, targets, keep)
-    size = jnp.abs(errors)
+    size, delta = jnp.abs(errors), delta.astype(errors.dtype)
     # The unused branch sees a harmless value, so that e² cannot overflow into the gradient.
     near = size <= delta
     quadratic = 0.5 * jnp.where(near, errors, 0) ** 2
@@ -122,6 +123,7 @@ def _checked(predictions, targets, where, reduction):
     check_reduction(reduction)
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     at_least_float32(predictions, "predictions")
+    real_array(targets, "targets")
     inputs.require_same_shape(targets, predictions, "targets", "predictions")
     return predictions, targets, example_mask(where, predictions.shape)
 

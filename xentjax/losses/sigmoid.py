@@ -13,7 +13,9 @@ from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
+    fit_to_shape,
     is_concrete,
+    real_array,
     reduce_with_mass,
 )
 
@@ -70,7 +72,7 @@ def sigmoid_cross_entropy(
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     at_least_float32(logits, "logits")
     inputs.require_same_shape(labels, logits, "labels")
-    inputs.require_fraction(label_smoothing, "label_smoothing")
+    real_array(labels, "labels")
     inputs.require_non_negative(pos_weight, "pos_weight")
     keep = example_mask(where, logits.shape)
     _require_in_range(labels, keep)
@@ -80,7 +82,7 @@ def sigmoid_cross_entropy(
         keep,
         inputs.as_array(weights),
         inputs.as_array(pos_weight),
-        None if inputs.is_number(label_smoothing, 0) else label_smoothing,
+        inputs.unless_number(0, label_smoothing, inputs.fraction, "label_smoothing"),
         reduction=reduction,
     )
 
@@ -96,33 +98,22 @@ def _sigmoid_cross_entropy(
         logits, labels = jnp.where(keep, logits, 0), jnp.where(keep, labels, 0)
     in_range = (labels >= 0) & (labels <= 1)
     if label_smoothing is not None:
+        label_smoothing = label_smoothing.astype(logits.dtype)
         labels = (1 - label_smoothing) * labels + label_smoothing / 2
-    positive = _where_used(labels, jax.nn.softplus, -logits)
-    if pos_weight is not None:
-        positive = positive * _pos_weight(pos_weight, logits)
-    losses = positive + _where_used(1 - labels, jax.nn.softplus, logits)
+    weight = 1 if pos_weight is None else _pos_weight(pos_weight, logits)
+    losses = _where_used(weight * labels, -logits) + _where_used(1 - labels, logits)
     losses = losses * inputs.nan_unless(in_range, losses.dtype)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def _where_used(share, function, x):
-    """share · f(x), where 0 · f(+inf) is 0, in the value and the gradient."""
+def _where_used(share, x):
+    """share · softplus(x), where 0 · softplus(+inf) is 0, in the value and the gradient."""
     unused = (share == 0) & (x == jnp.inf)
-    return share * jnp.where(unused, 0, function(jnp.where(unused, 0, x)))
+    return share * jnp.where(unused, 0, jax.nn.softplus(jnp.where(unused, 0, x)))
 
 
 def _pos_weight(pos_weight, logits):
-    pos_weight = pos_weight.astype(logits.dtype)
-    try:
-        fits = jnp.broadcast_shapes(pos_weight.shape, logits.shape) == logits.shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"pos_weight must be broadcastable to logits: got shape {pos_weight.shape}, "
-            f"wanted {logits.shape}"
-        )
-    return jnp.broadcast_to(pos_weight, logits.shape)
+    return fit_to_shape(pos_weight.astype(logits.dtype), logits.shape, "pos_weight", "logits")
 
 
 def _require_in_range(labels, keep) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -16,6 +17,7 @@ from xentjax.losses import inputs
 from xentjax.losses.log_partition import (
     label_terms,
     log_total,
+    pick_label,
     target_nll,
     top_logit,
 )
@@ -23,7 +25,10 @@ from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
+    fit_to_shape,
+    real_array,
     reduce_with_mass,
+    times,
 )
 
 
@@ -51,7 +56,7 @@ def softmax_cross_entropy(
     Args:
       logits: real scores [*batch, C] (classes on `axis`), any float dtype. Computed in float32,
         or float64 when given float64. A logit of −inf is a masked class. One of +inf costs
-        nothing if it is the (integer) label; otherwise the loss is +inf or NaN.
+        nothing if it is the label; otherwise the loss is +inf or enormous, its gradient NaN.
       labels: integer class indices [*batch], of any integer dtype; or floating distributions
         [*batch, C], non-negative (a sum other than 1 scales the loss).
       axis: the class axis; a tuple of axes is one class axis, flattened in the order given.
@@ -63,8 +68,8 @@ def softmax_cross_entropy(
       class_weights: real [C]. With "mean" the denominator is Σᵢ Σ_c labels_ic w_c, the weights
         of the labels (for distributions torch divides by N instead).
       ignore_index: integer labels equal to it are left out, as if masked by `where`.
-      label_smoothing: α in [0, 1], may be traced.
-      z_loss: ζ ≥ 0, may be traced; keeps the log-partition near zero.
+      label_smoothing: α in [0, 1], one number; may be traced (out of range it then gives NaN).
+      z_loss: ζ ≥ 0, likewise; keeps the log-partition near zero.
       reduction: "none", "sum" or "mean".
 
     Returns:
@@ -99,16 +104,15 @@ def softmax_cross_entropy(
       targets' own entropy is to be subtracted.
     """
     check_reduction(reduction)
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    given, logits, labels = labels, jnp.asarray(logits), jnp.asarray(labels)
+    ignore_index = inputs.as_index(ignore_index, "ignore_index")
     _require_dtypes(logits, labels, ignore_index)
-    inputs.require_fraction(label_smoothing, "label_smoothing")
-    inputs.require_non_negative(z_loss, "z_loss")
     inputs.require_non_negative(class_weights, "class_weights")
     axes = inputs.class_axes(logits, axis)
     inputs.warn_if_probabilities(logits, axes)
     keep = example_mask(where, inputs.batch_shape(logits, axes))
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        inputs.require_indices(labels, logits, axes, keep, ignore_index)
+        inputs.require_indices(given, logits, axes, keep, ignore_index)
     else:
         inputs.require_same_shape(labels, logits, "floating labels (distributions over classes)")
         inputs.require_distribution(labels, keep, axes, "floating labels")
@@ -119,8 +123,8 @@ def softmax_cross_entropy(
         inputs.as_array(class_where),
         inputs.as_array(weights),
         inputs.as_array(class_weights),
-        None if inputs.is_number(label_smoothing, 0) else label_smoothing,
-        None if inputs.is_number(z_loss, 0) else z_loss,
+        inputs.unless_number(0, label_smoothing, inputs.fraction, "label_smoothing"),
+        inputs.unless_number(0, z_loss, inputs.non_negative, "z_loss"),
         axes=axes,
         ignore_index=ignore_index,
         reduction=reduction,
@@ -147,6 +151,10 @@ def _softmax_cross_entropy(
         logits = _mask_classes(logits, class_where)
     logits, axis = inputs.class_axis_last(at_least_float32(logits, "logits"), axes)
     class_weights = _class_weights(class_weights, logits, axis)
+    label_smoothing, z_loss = (
+        None if option is None else option.astype(logits.dtype)
+        for option in (label_smoothing, z_loss)
+    )
     if jnp.issubdtype(labels.dtype, jnp.integer):
         labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
         per_example = _index_loss
@@ -158,13 +166,17 @@ def _softmax_cross_entropy(
 
 
 def _require_dtypes(logits, labels, ignore_index) -> None:
+    real_array(labels, "labels")
     if labels.dtype == jnp.bool_:
         raise TypeError(
             "labels must be integer indices or floating distributions, got bool; write "
             "labels.astype(jnp.float32) for one-hot rows or labels.astype(jnp.int32) for indices"
         )
     if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(f"logits must be floating point, got {logits.dtype}")
+        raise TypeError(
+            f"logits must be floating point, got {logits.dtype}; convert with "
+            "jnp.asarray(logits, jnp.float32)"
+        )
     if ignore_index is not None and jnp.issubdtype(labels.dtype, jnp.floating):
         raise ValueError(
             f"ignore_index={ignore_index} goes with integer labels, got {labels.dtype}; "
@@ -175,16 +187,8 @@ def _require_dtypes(logits, labels, ignore_index) -> None:
 def _mask_classes(logits, class_where):
     if class_where.dtype != jnp.bool_:
         raise TypeError(f"class_where must be boolean, got {class_where.dtype}")
-    try:
-        fits = jnp.broadcast_shapes(class_where.shape, logits.shape) == logits.shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"class_where must be broadcastable to logits: got shape {class_where.shape}, "
-            f"wanted {logits.shape}"
-        )
-    return jnp.where(jnp.broadcast_to(class_where, logits.shape), logits, -jnp.inf)
+    class_where = fit_to_shape(class_where, logits.shape, "class_where", "logits")
+    return jnp.where(class_where, logits, -jnp.inf)
 
 
 def _class_weights(class_weights, logits, axis):
@@ -206,21 +210,23 @@ def _index_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_lo
     terms = label_terms(logits, labels, keep, axis)
     losses, mass = terms.nll, None
     if class_weights is not None:
-        mass = jnp.take(class_weights.reshape(-1), labels, mode="clip")
-        losses = losses * mass
+        each = jnp.broadcast_to(class_weights, logits.shape)
+        mass = jnp.squeeze(pick_label(each, labels, axis), axis)
+        losses = times(mass, losses)
     if label_smoothing is None and z_loss is None:
         return losses, mass
     # From here on masked rows are read again, so what they hold is replaced first.
     logits = logits if keep is None else jnp.where(jnp.expand_dims(keep, axis), logits, 0)
-    top = top_logit(logits, axis)
     if label_smoothing is not None:
         share = _uniform(logits, axis, class_weights)
-        below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
+        largest = lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
+        below_top = jnp.where(jnp.isinf(logits), 0, largest - logits)
         uniform = terms.log_total * jnp.sum(share, axis=axis)
         uniform += jnp.sum(share * below_top, axis=axis)
-        losses = (1 - label_smoothing) * losses + label_smoothing * uniform
+        losses = times(1 - label_smoothing, losses) + label_smoothing * uniform
     if z_loss is not None:
-        losses += z_loss * (terms.log_total + jnp.squeeze(top, axis)) ** 2
+        top = jnp.squeeze(top_logit(logits, axis), axis)
+        losses += z_loss * (terms.log_total + top) ** 2
     return losses, mass
 
 
@@ -230,6 +236,7 @@ def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothin
     if keep is not None:
         row = jnp.expand_dims(keep, axis)
         logits, labels = jnp.where(row, logits, 0), jnp.where(row, labels, 0)
+    logits = jnp.where(logits == jnp.inf, jnp.finfo(logits.dtype).max, logits)
     targets, mass = labels, None
     if class_weights is not None:
         targets = labels * class_weights
@@ -241,7 +248,9 @@ def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothin
     if z_loss is not None:
         lse = log_total(logits, axis) + top_logit(logits, axis)
         losses += z_loss * jnp.squeeze(lse, axis) ** 2
-    return losses, mass
+    # A negative mass is no distribution: NaN under jit, as for a bad index.
+    good = jnp.all(labels >= 0, axis=axis)
+    return losses * inputs.nan_unless(good, losses.dtype), mass
 
 
 def _uniform(logits, axis, class_weights):
