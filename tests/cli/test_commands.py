@@ -6,7 +6,7 @@ import pytest
 
 import xentjax
 from xentjax.cli import main
-from xentjax.train import tabular
+from xentjax.train import language, tabular
 
 TINY = {
     "digits": ["--steps", "6", "--hidden", "16", "--batch-size", "32"],
@@ -35,6 +35,10 @@ def load(folder, name):
 
 def load_metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _never(*_, **__):
+    raise AssertionError("must not be reached")
 
 
 @pytest.mark.usefixtures("wide")
@@ -100,6 +104,32 @@ def test_characters_are_counted_as_characters_and_scored_per_byte(tmp_path, text
     assert summary["bits_per_byte"] == pytest.approx(summary["test_loss_bits"] * ratio, rel=1e-5)
     assert summary["sample"].startswith("Käuz")
     assert len(summary["sample"]) == 4 + 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tokens", "char", "--prompt", "Der "], "prompt has the character 'D' at position 0"),
+        (["--top-k", "257"], "top_k must be at most 256, the size of the vocabulary, got 257"),
+    ],
+)
+@pytest.mark.usefixtures("wide")
+def test_a_sample_that_cannot_be_drawn_is_refused_before_the_training(
+    words, message, tmp_path, text, capsys, monkeypatch
+):
+    monkeypatch.setattr(language, "fit", _never)
+    assert main(["train", "gpt", "--text", str(text), *words, "--out", str(tmp_path / "runs")]) == 1
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_figures_and_curves_are_written_before_the_sample_is_drawn(tmp_path, monkeypatch):
+    def generate(*_, **__):
+        raise ValueError("no sample")
+
+    monkeypatch.setattr(language, "generate", generate)
+    assert main(["train", "gpt", "--out", str(tmp_path), *TINY["gpt"]]) == 1
+    assert load(tmp_path / "gpt", "summary.json")["bits_per_byte"] > 0
+    assert (tmp_path / "gpt" / "curves.png").read_bytes().startswith(PNG)
 
 
 def test_the_same_seed_gives_the_same_figures_in_a_directory_of_its_own(tmp_path):

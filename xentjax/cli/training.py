@@ -5,7 +5,8 @@ from rich.console import Console
 from xentjax.cli.plots import Curves, draw_curves, require_matplotlib
 from xentjax.cli.summary import print_language, print_tabular
 from xentjax.train.config import LanguageConfig, TabularConfig
-from xentjax.train.language import train_language
+from xentjax.train.language import LanguageSummary, train_language
+from xentjax.train.loop import Record
 from xentjax.train.runs import create_run
 from xentjax.train.tabular import train_tabular
 
@@ -29,12 +30,15 @@ def run_gpt(config: LanguageConfig, console: Console) -> None:
     """`xentjax train gpt`."""
     require_matplotlib()
     run = create_run(config.out, config.run_name, overwrite=config.overwrite)
-    summary, records = train_language(config, run, console=console)
-    draw_curves(
-        [Curves("", records)],
-        run.path / "curves.png",
-        title=f"GPT on {summary.text}: {summary.bits_per_byte:.2f} bits per held-out byte",
-        reference=("unigram entropy", summary.validation_unigram_nats),
-        unit=f"nats per {summary.token}",
-    )
+
+    def draw(summary: LanguageSummary, records: tuple[Record, ...]) -> None:
+        draw_curves(
+            [Curves("", records)],
+            run.path / "curves.png",
+            title=f"GPT on {summary.text}: {summary.bits_per_byte:.2f} bits per held-out byte",
+            reference=("unigram entropy", summary.validation_unigram_nats),
+            unit=f"nats per {summary.token}",
+        )
+
+    summary, _ = train_language(config, run, console=console, on_tested=draw)
     print_language(summary, run, console)

@@ -63,7 +63,7 @@ class LanguageSummary:
         bits_per_byte: of the model on the test bytes.
         unigram_bits_per_byte: of the unigram model on the test bytes.
         compressors: bits per byte of compressors on the test bytes.
-        sample: what the model writes after the prompt, which it includes.
+        sample: what the model writes after the prompt, which it includes; empty until drawn.
         seconds: in all, compilation included.
     """
 
@@ -99,7 +99,11 @@ class _Corpus:
 
 
 def train_language(
-    config: LanguageConfig, run: Run, *, console: Console | None = None
+    config: LanguageConfig,
+    run: Run,
+    *,
+    console: Console | None = None,
+    on_tested: Callable[[LanguageSummary, tuple[Record, ...]], None] | None = None,
 ) -> tuple[LanguageSummary, tuple[Record, ...]]:
     """Train, test and sample a GPT, and write everything into the run's directory.
 
@@ -107,12 +111,19 @@ def train_language(
         config: the options.
         run: where to write config.json, environment.json, metrics.jsonl and summary.json.
         console: where to show progress; standard output by default.
+        on_tested: called with the summary, still without its sample, and the records, so that
+            they are kept should the sampling fail.
 
     Returns:
         The summary and the records.
+
+    Raises:
+        ValueError: before any training, if the prompt has a character the text has not or top_k
+            exceeds the vocabulary.
     """
     started = time.perf_counter()
     corpus = _read(config)
+    prompt = _prompt_tokens(config, corpus.tokenizer)
     run.write_json("config.json", dataclasses.asdict(config))
     run.write_json(
         "environment.json",
@@ -123,8 +134,13 @@ def train_language(
     # Half a window of context for every byte, at twice the cost, which the test pays only once.
     stride = max(1, config.block // 2)
     test = _scorer(config, corpus, "test", evaluate, stride=stride)(result.best)
-    sample = _sample(config, corpus, result.best)
-    summary = _summarize(config, corpus, result, test, sample, started)
+    summary = _summarize(config, corpus, result, test, started)
+    run.write_json("summary.json", dataclasses.asdict(summary))
+    if on_tested is not None:
+        on_tested(summary, result.records)
+    sample = _sample(config, corpus, result.best, prompt)
+    seconds = time.perf_counter() - started
+    summary = dataclasses.replace(summary, sample=sample, seconds=seconds)
     run.write_json("summary.json", dataclasses.asdict(summary))
     return summary, result.records
 
@@ -144,6 +160,25 @@ def _read(config: LanguageConfig) -> _Corpus:
         tokens={name: tokenizer.encode(part) for name, part in parts.items()},
         data={n: part if isinstance(part, bytes) else part.encode() for n, part in parts.items()},
     )
+
+
+def _prompt_tokens(config: LanguageConfig, tokenizer: Any) -> np.ndarray:
+    """The prompt encoded; what cannot be sampled is refused here, before hours of training."""
+    if not config.sample_length:
+        return np.zeros(0, np.int32)
+    vocabulary = tokenizer.vocab_size
+    if config.top_k is not None and config.top_k > vocabulary:
+        raise ValueError(
+            f"top_k must be at most {vocabulary}, the size of the vocabulary, got {config.top_k}"
+        )
+    if config.tokens == "char":
+        for position, character in enumerate(config.prompt):
+            if character not in tokenizer.characters:
+                raise ValueError(
+                    f"prompt has the character {character!r} at position {position}, which the "
+                    "text has not; choose another --prompt, or --tokens byte, which knows all"
+                )
+    return tokenizer.encode(config.prompt)
 
 
 def _fit(
@@ -213,12 +248,14 @@ def _scorer(
     return lambda state: evaluate(state, padded)
 
 
-def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState) -> str:
+def _sample(
+    config: LanguageConfig, corpus: _Corpus, state: TrainState, prompt: np.ndarray
+) -> str:
     if not config.sample_length:
         return ""
     tokens = generate(
         state.to_model(),
-        corpus.tokenizer.encode(config.prompt),
+        prompt,
         length=config.sample_length,
         temperature=config.temperature,
         top_k=config.top_k,
@@ -232,7 +269,6 @@ def _summarize(
     corpus: _Corpus,
     result: FitResult,
     test: Totals,
-    sample: str,
     started: float,
 ) -> LanguageSummary:
     n_bytes = {name: len(data) for name, data in corpus.data.items()}
@@ -260,6 +296,6 @@ def _summarize(
         bits_per_byte=float(bits_per_byte(test.loss, n_bytes["test"])),
         unigram_bits_per_byte=float(bits_per_byte(unigram_total, n_bytes["test"])),
         compressors=compress_held_out(corpus.data["train"], corpus.data["test"]),
-        sample=sample,
+        sample="",
         seconds=time.perf_counter() - started,
     )
