@@ -7,6 +7,7 @@ import pytest
 import xentjax
 from xentjax.cli import main
 from xentjax.train import language, tabular
+from xentjax.train.loop import Record
 
 TINY = {
     "digits": ["--steps", "6", "--hidden", "16", "--batch-size", "32"],
@@ -152,6 +153,51 @@ def test_a_failed_training_is_one_line_and_not_a_traceback(tmp_path, capsys, mon
     monkeypatch.setitem(tabular._LOADERS, "digits", load_broken)
     assert main(["train", "digits", "--out", str(tmp_path), *TINY["digits"]]) == 1
     assert capsys.readouterr().err == 'error: pip install "xentjax[data]"\n'
+
+
+@pytest.mark.parametrize("job", ["digits", "gpt"])
+@pytest.mark.usefixtures("wide")
+def test_an_out_that_cannot_be_a_directory_is_one_line(job, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    for out in (blocked, blocked / "below"):
+        assert main(["train", job, "--out", str(out), *TINY[job]]) == 1
+        printed = capsys.readouterr().err
+        wanted = f"error: --out must be a directory that can be written, got '{out}'"
+        assert printed.startswith(wanted)
+        assert printed.count("\n") == 1
+    assert blocked.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("job", "module"), [("digits", tabular), ("gpt", language)])
+@pytest.mark.usefixtures("wide")
+def test_an_interrupt_says_where_the_records_are(job, module, tmp_path, capsys, monkeypatch):
+    def fit(*_, on_record, **__):
+        on_record(Record(0, "validation", 2.0, 0.1, None, 0.0, 0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fit", fit)
+    assert main(["train", job, "--out", str(tmp_path), *TINY[job]]) == 130
+    stopped = f"stopped before the end; what was recorded is in {tmp_path / job}\n"
+    assert capsys.readouterr().err == stopped
+    assert len(load_metrics(tmp_path / job)) == 1
+
+
+@pytest.mark.usefixtures("wide")
+def test_an_interrupt_before_any_record_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def fit(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tabular, "fit", fit)
+    assert main(["train", "digits", "--out", str(tmp_path), *TINY["digits"]]) == 130
+    assert capsys.readouterr().err == "stopped before anything was recorded\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_refused_before_its_training_leaves_its_name_free(tmp_path):
+    words = ["train", "gpt", "--top-k", "999", "--out", str(tmp_path)]
+    assert main([*words, *TINY["gpt"]]) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_learning_rate_that_explodes_stops_with_the_step(tmp_path, capsys):

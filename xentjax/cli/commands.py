@@ -15,6 +15,8 @@ from xentjax.train.config import LanguageConfig, TabularConfig
 
 # The words each level knows, for "did you mean".
 _JOBS = {"digits": TabularConfig, "gpt": LanguageConfig}
+# What a shell reports for a program ended by SIGINT: 128 + 2.
+_INTERRUPTED = 130
 _DESCRIPTION = "Cross-entropy for JAX, from the formula to the trained and audited model."
 
 
@@ -39,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of this process by default.
 
     Returns:
-        The exit status: 0, 1 where the job itself failed, 2 where it was not understood.
+        The exit status: 0, 1 where the job itself failed, 2 where it was not understood, 130
+        where it was interrupted.
 
     Example:
         >>> main(["--version"])
@@ -72,15 +75,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(config: TabularConfig | LanguageConfig) -> int:
-    # Imported here: --help and a misspelt option answer without waiting for flax and matplotlib.
-    from xentjax.cli.training import run_gpt, run_tabular
-
     try:
+        # Imported here: --help and a misspelt option answer without waiting for flax.
+        from xentjax.cli.training import run_gpt, run_tabular
+
         if isinstance(config, TabularConfig):
             run_tabular(config, Console())
         else:
             run_gpt(config, Console())
-    except (ValueError, ImportError) as error:
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped before anything was recorded", file=sys.stderr)
+        return _INTERRUPTED
+    except (ValueError, ImportError, OSError) as error:
         # What the package raises about its input is written for the person typing.
         Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(str(error))}")
         return 1

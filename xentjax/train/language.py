@@ -248,9 +248,7 @@ def _scorer(
     return lambda state: evaluate(state, padded)
 
 
-def _sample(
-    config: LanguageConfig, corpus: _Corpus, state: TrainState, prompt: np.ndarray
-) -> str:
+def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState, prompt: np.ndarray) -> str:
     if not config.sample_length:
         return ""
     tokens = generate(
