@@ -194,6 +194,47 @@ def test_an_interrupt_before_any_record_leaves_nothing(tmp_path, capsys, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "words", "message"),
+    [
+        (b"moon " * 600, ["--block", "5000"], "text is too short: its training part has 2700"),
+        (b"moon " * 600, ["--block", "200"], "text is too short: its validation part has 150"),
+        (b"moon " * 600, ["--batch-size", "2637"], "--batch-size must be at most 2636"),
+        (b"moon\xff" * 600, ["--tokens", "char"], "text is not UTF-8: byte 0xff at offset 4"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::xentjax.data.SmallSplitWarning")
+@pytest.mark.usefixtures("wide")
+def test_a_text_that_does_not_fit_is_refused_in_the_words_of_the_command(
+    content, words, message, tmp_path, capsys
+):
+    path = tmp_path / "moon.txt"
+    path.write_bytes(content)
+    assert main(["train", "gpt", "--text", str(path), *words, "--out", str(tmp_path / "r")]) == 1
+    printed = capsys.readouterr().err
+    assert f"error: {message}" in printed
+    assert "--block" in printed or "--batch-size" in printed or "--tokens byte" in printed
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_batch_larger_than_the_training_rows_is_refused(tmp_path, capsys):
+    assert main(["train", "digits", "--batch-size", "5000", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "error: --batch-size must be at most 1259, the number of training rows, got 5000\n"
+    )
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("wide")
+def test_a_warning_is_one_line_without_a_path(tmp_path, capsys):
+    path = tmp_path / "moon.txt"
+    path.write_text("hello moon " * 3)
+    assert main(["train", "gpt", "--text", str(path), "--out", str(tmp_path / "r")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["warning", "warning", "error"]
+    assert not any(".py" in line or "SmallSplitWarning" in line for line in lines)
+
+
 def test_a_run_refused_before_its_training_leaves_its_name_free(tmp_path):
     words = ["train", "gpt", "--top-k", "999", "--out", str(tmp_path)]
     assert main([*words, *TINY["gpt"]]) == 1
@@ -223,6 +264,22 @@ def test_what_is_not_understood_exits_with_2_and_a_suggestion(words, message, ca
     assert main(words.split()) == 2
     printed = capsys.readouterr()
     assert message in printed.err + printed.out
+
+
+@pytest.mark.parametrize("job", ["digits", "gpt"])
+@pytest.mark.usefixtures("wide")
+def test_a_misspelt_option_is_answered_by_its_own_command_alone(job, capsys):
+    assert main(["train", job, "--step", "3"]) == 2
+    printed = capsys.readouterr().err
+    other = {"digits": "gpt", "gpt": "digits"}[job]
+    assert f"xentjax train {job} --help" in printed
+    assert other not in printed
+
+
+@pytest.mark.parametrize("epochs", [["--epochs", "2"], ["--epochs=2"]])
+def test_steps_and_epochs_together_are_refused(epochs, capsys):
+    assert main(["train", "digits", *epochs, "--steps", "6"]) == 2
+    assert capsys.readouterr().err == "error: give --epochs or --steps, not both\n"
 
 
 def test_version_and_help_answer(capsys):

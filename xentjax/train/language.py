@@ -8,25 +8,18 @@ context.
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 from rich.console import Console
 
-from xentjax.data import (
-    ByteTokenizer,
-    CharTokenizer,
-    contiguous_split,
-    load_manual,
-    load_text,
-    token_batches,
-)
+from xentjax.data import token_batches
 from xentjax.losses.units import bits, bits_per_byte
 from xentjax.models import GPT, GPTConfig, generate
 from xentjax.train.baselines import Compression, compress_held_out, unigram_nats
 from xentjax.train.config import LanguageConfig
+from xentjax.train.corpus import Corpus, encode_prompt, read_corpus
 from xentjax.train.evaluate import Evaluate, covering_windows, make_evaluate, padded_batches
 from xentjax.train.loop import FitResult, Record, fit
 from xentjax.train.objectives import next_token_loss
@@ -87,17 +80,6 @@ class LanguageSummary:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
-class _Corpus:
-    """A text cut in three: each part's tokens and its bytes."""
-
-    name: str
-    sha256: str
-    tokenizer: Any
-    tokens: dict[str, np.ndarray]
-    data: dict[str, bytes]
-
-
 def train_language(
     config: LanguageConfig,
     run: Run,
@@ -118,12 +100,12 @@ def train_language(
         The summary and the records.
 
     Raises:
-        ValueError: before any training, if the prompt has a character the text has not or top_k
-            exceeds the vocabulary.
+        ValueError: before any training, if the text is too short for block and batch_size, the
+            prompt has a character the text has not, or top_k exceeds the vocabulary.
     """
     started = time.perf_counter()
-    corpus = _read(config)
-    prompt = _prompt_tokens(config, corpus.tokenizer)
+    corpus = read_corpus(config)
+    prompt = encode_prompt(config, corpus.tokenizer)
     run.write_json("config.json", dataclasses.asdict(config))
     run.write_json(
         "environment.json",
@@ -145,45 +127,9 @@ def train_language(
     return summary, result.records
 
 
-def _read(config: LanguageConfig) -> _Corpus:
-    text = load_text(config.text) if config.text else load_manual()
-    whole = text.data if config.tokens == "byte" else text.text
-    split = contiguous_split(len(whole), fractions=(0.9, 0.05, 0.05))
-    parts = {name: whole[rows[0] : rows[-1] + 1] for name, rows in split._asdict().items()}
-    # The vocabulary is that of the whole text: a character first met in the test would have no
-    # number at all, and which characters exist tells nothing of their order.
-    tokenizer: Any = ByteTokenizer() if isinstance(whole, bytes) else CharTokenizer.train(whole)
-    return _Corpus(
-        name=text.name,
-        sha256=text.sha256,
-        tokenizer=tokenizer,
-        tokens={name: tokenizer.encode(part) for name, part in parts.items()},
-        data={n: part if isinstance(part, bytes) else part.encode() for n, part in parts.items()},
-    )
-
-
-def _prompt_tokens(config: LanguageConfig, tokenizer: Any) -> np.ndarray:
-    """The prompt encoded; what cannot be sampled is refused here, before hours of training."""
-    if not config.sample_length:
-        return np.zeros(0, np.int32)
-    vocabulary = tokenizer.vocab_size
-    if config.top_k is not None and config.top_k > vocabulary:
-        raise ValueError(
-            f"top_k must be at most {vocabulary}, the size of the vocabulary, got {config.top_k}"
-        )
-    if config.tokens == "char":
-        for position, character in enumerate(config.prompt):
-            if character not in tokenizer.characters:
-                raise ValueError(
-                    f"prompt has the character {character!r} at position {position}, which the "
-                    "text has not; choose another --prompt, or --tokens byte, which knows all"
-                )
-    return tokenizer.encode(config.prompt)
-
-
 def _fit(
     config: LanguageConfig,
-    corpus: _Corpus,
+    corpus: Corpus,
     evaluate: Evaluate,
     run: Run,
     console: Console | None,
@@ -238,7 +184,7 @@ def _validation_interval(steps: int) -> int:
 
 
 def _scorer(
-    config: LanguageConfig, corpus: _Corpus, split: str, evaluate: Evaluate, *, stride: int
+    config: LanguageConfig, corpus: Corpus, split: str, evaluate: Evaluate, *, stride: int
 ) -> Callable[[TrainState], Totals]:
     before = {"validation": "train", "test": "validation"}[split]
     # One token of the part before it, so that the split's own first token is predicted too.
@@ -248,7 +194,7 @@ def _scorer(
     return lambda state: evaluate(state, padded)
 
 
-def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState, prompt: np.ndarray) -> str:
+def _sample(config: LanguageConfig, corpus: Corpus, state: TrainState, prompt: np.ndarray) -> str:
     if not config.sample_length:
         return ""
     tokens = generate(
@@ -264,7 +210,7 @@ def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState, prompt: 
 
 def _summarize(
     config: LanguageConfig,
-    corpus: _Corpus,
+    corpus: Corpus,
     result: FitResult,
     test: Totals,
     started: float,
