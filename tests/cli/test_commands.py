@@ -6,7 +6,8 @@ import pytest
 
 import xentjax
 from xentjax.cli import main
-from xentjax.train import tabular
+from xentjax.train import language, tabular
+from xentjax.train.loop import Record
 
 TINY = {
     "digits": ["--steps", "6", "--hidden", "16", "--batch-size", "32"],
@@ -35,6 +36,10 @@ def load(folder, name):
 
 def load_metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _never(*_, **__):
+    raise AssertionError("must not be reached")
 
 
 @pytest.mark.usefixtures("wide")
@@ -102,6 +107,32 @@ def test_characters_are_counted_as_characters_and_scored_per_byte(tmp_path, text
     assert len(summary["sample"]) == 4 + 5
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tokens", "char", "--prompt", "Der "], "prompt has the character 'D' at position 0"),
+        (["--top-k", "257"], "top_k must be at most 256, the size of the vocabulary, got 257"),
+    ],
+)
+@pytest.mark.usefixtures("wide")
+def test_a_sample_that_cannot_be_drawn_is_refused_before_the_training(
+    words, message, tmp_path, text, capsys, monkeypatch
+):
+    monkeypatch.setattr(language, "fit", _never)
+    assert main(["train", "gpt", "--text", str(text), *words, "--out", str(tmp_path / "runs")]) == 1
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_figures_and_curves_are_written_before_the_sample_is_drawn(tmp_path, monkeypatch):
+    def generate(*_, **__):
+        raise ValueError("no sample")
+
+    monkeypatch.setattr(language, "generate", generate)
+    assert main(["train", "gpt", "--out", str(tmp_path), *TINY["gpt"]]) == 1
+    assert load(tmp_path / "gpt", "summary.json")["bits_per_byte"] > 0
+    assert (tmp_path / "gpt" / "curves.png").read_bytes().startswith(PNG)
+
+
 def test_the_same_seed_gives_the_same_figures_in_a_directory_of_its_own(tmp_path):
     words = ["train", "digits", "--dataset", "breast_cancer", "--out", str(tmp_path)]
     for _ in range(2):
@@ -122,6 +153,92 @@ def test_a_failed_training_is_one_line_and_not_a_traceback(tmp_path, capsys, mon
     monkeypatch.setitem(tabular._LOADERS, "digits", load_broken)
     assert main(["train", "digits", "--out", str(tmp_path), *TINY["digits"]]) == 1
     assert capsys.readouterr().err == 'error: pip install "xentjax[data]"\n'
+
+
+@pytest.mark.parametrize("job", ["digits", "gpt"])
+@pytest.mark.usefixtures("wide")
+def test_an_out_that_cannot_be_a_directory_is_one_line(job, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    for out in (blocked, blocked / "below"):
+        assert main(["train", job, "--out", str(out), *TINY[job]]) == 1
+        printed = capsys.readouterr().err
+        wanted = f"error: --out must be a directory that can be written, got '{out}'"
+        assert printed.startswith(wanted)
+        assert printed.count("\n") == 1
+    assert blocked.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("job", "module"), [("digits", tabular), ("gpt", language)])
+@pytest.mark.usefixtures("wide")
+def test_an_interrupt_says_where_the_records_are(job, module, tmp_path, capsys, monkeypatch):
+    def fit(*_, on_record, **__):
+        on_record(Record(0, "validation", 2.0, 0.1, None, 0.0, 0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fit", fit)
+    assert main(["train", job, "--out", str(tmp_path), *TINY[job]]) == 130
+    stopped = f"stopped before the end; what was recorded is in {tmp_path / job}\n"
+    assert capsys.readouterr().err == stopped
+    assert len(load_metrics(tmp_path / job)) == 1
+
+
+@pytest.mark.usefixtures("wide")
+def test_an_interrupt_before_any_record_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def fit(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tabular, "fit", fit)
+    assert main(["train", "digits", "--out", str(tmp_path), *TINY["digits"]]) == 130
+    assert capsys.readouterr().err == "stopped before anything was recorded\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "message"),
+    [
+        (b"moon " * 600, ["--block", "5000"], "text is too short: its training part has 2700"),
+        (b"moon " * 600, ["--block", "200"], "text is too short: its validation part has 150"),
+        (b"moon " * 600, ["--batch-size", "2637"], "--batch-size must be at most 2636"),
+        (b"moon\xff" * 600, ["--tokens", "char"], "text is not UTF-8: byte 0xff at offset 4"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::xentjax.data.SmallSplitWarning")
+@pytest.mark.usefixtures("wide")
+def test_a_text_that_does_not_fit_is_refused_in_the_words_of_the_command(
+    content, words, message, tmp_path, capsys
+):
+    path = tmp_path / "moon.txt"
+    path.write_bytes(content)
+    assert main(["train", "gpt", "--text", str(path), *words, "--out", str(tmp_path / "r")]) == 1
+    printed = capsys.readouterr().err
+    assert f"error: {message}" in printed
+    assert "--block" in printed or "--batch-size" in printed or "--tokens byte" in printed
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_batch_larger_than_the_training_rows_is_refused(tmp_path, capsys):
+    assert main(["train", "digits", "--batch-size", "5000", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "error: --batch-size must be at most 1259, the number of training rows, got 5000\n"
+    )
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("wide")
+def test_a_warning_is_one_line_without_a_path(tmp_path, capsys):
+    path = tmp_path / "moon.txt"
+    path.write_text("hello moon " * 3)
+    assert main(["train", "gpt", "--text", str(path), "--out", str(tmp_path / "r")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["warning", "warning", "error"]
+    assert not any(".py" in line or "SmallSplitWarning" in line for line in lines)
+
+
+def test_a_run_refused_before_its_training_leaves_its_name_free(tmp_path):
+    words = ["train", "gpt", "--top-k", "999", "--out", str(tmp_path)]
+    assert main([*words, *TINY["gpt"]]) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_learning_rate_that_explodes_stops_with_the_step(tmp_path, capsys):
@@ -147,6 +264,22 @@ def test_what_is_not_understood_exits_with_2_and_a_suggestion(words, message, ca
     assert main(words.split()) == 2
     printed = capsys.readouterr()
     assert message in printed.err + printed.out
+
+
+@pytest.mark.parametrize("job", ["digits", "gpt"])
+@pytest.mark.usefixtures("wide")
+def test_a_misspelt_option_is_answered_by_its_own_command_alone(job, capsys):
+    assert main(["train", job, "--step", "3"]) == 2
+    printed = capsys.readouterr().err
+    other = {"digits": "gpt", "gpt": "digits"}[job]
+    assert f"xentjax train {job} --help" in printed
+    assert other not in printed
+
+
+@pytest.mark.parametrize("epochs", [["--epochs", "2"], ["--epochs=2"]])
+def test_steps_and_epochs_together_are_refused(epochs, capsys):
+    assert main(["train", "digits", *epochs, "--steps", "6"]) == 2
+    assert capsys.readouterr().err == "error: give --epochs or --steps, not both\n"
 
 
 def test_version_and_help_answer(capsys):

@@ -40,3 +40,10 @@ def test_runs_are_named_after_the_data_unless_told_otherwise():
     assert TabularConfig(dataset="breast_cancer").run_name == "breast_cancer"
     assert LanguageConfig().run_name == "gpt"
     assert LanguageConfig(name="mine").run_name == "mine"
+
+
+def test_an_empty_text_is_refused(tmp_path):
+    path = tmp_path / "empty.txt"
+    path.touch()
+    with pytest.raises(ValueError, match="text must not be an empty file, got"):
+        LanguageConfig(text=path)

@@ -29,6 +29,22 @@ def test_overwriting_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
     assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
 
 
+def test_a_run_without_records_is_removed_and_its_name_is_free_again(tmp_path):
+    run = create_run(tmp_path, "digits")
+    run.write_json("config.json", {"a": 1})
+    assert run.remove_if_unused()
+    assert create_run(tmp_path, "digits").name == "digits"
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "notes.txt"])
+def test_a_run_that_holds_more_than_its_config_is_kept(tmp_path, file):
+    run = create_run(tmp_path, "digits")
+    run.write_json("config.json", {"a": 1})
+    (run.path / file).write_text("kept")
+    assert not run.remove_if_unused()
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", file]
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp"])
 def test_a_name_is_one_directory(tmp_path, name):
     with pytest.raises(ValueError, match="name must be one directory name"):

@@ -32,7 +32,7 @@ class TabularConfig:
     epochs: int = 60
     """Passes over the training rows."""
     steps: int | None = None
-    """Optimizer steps, in place of epochs."""
+    """Optimizer steps, in place of epochs; give one of the two."""
     batch_size: int = 64
     """Rows in a step."""
     hidden: tuple[int, ...] = (256, 128)
@@ -143,6 +143,8 @@ class LanguageConfig:
             _check_positive(self, ("top_k",))
         if self.text is not None and not self.text.is_file():
             raise ValueError(f"text must be a file that exists, got {str(self.text)!r}")
+        if self.text is not None and not self.text.stat().st_size:
+            raise ValueError(f"text must not be an empty file, got {str(self.text)!r}")
 
     @property
     def run_name(self) -> str:

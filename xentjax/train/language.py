@@ -8,25 +8,18 @@ context.
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 from rich.console import Console
 
-from xentjax.data import (
-    ByteTokenizer,
-    CharTokenizer,
-    contiguous_split,
-    load_manual,
-    load_text,
-    token_batches,
-)
+from xentjax.data import token_batches
 from xentjax.losses.units import bits, bits_per_byte
 from xentjax.models import GPT, GPTConfig, generate
 from xentjax.train.baselines import Compression, compress_held_out, unigram_nats
 from xentjax.train.config import LanguageConfig
+from xentjax.train.corpus import Corpus, encode_prompt, read_corpus
 from xentjax.train.evaluate import Evaluate, covering_windows, make_evaluate, padded_batches
 from xentjax.train.loop import FitResult, Record, fit
 from xentjax.train.objectives import next_token_loss
@@ -63,7 +56,7 @@ class LanguageSummary:
         bits_per_byte: of the model on the test bytes.
         unigram_bits_per_byte: of the unigram model on the test bytes.
         compressors: bits per byte of compressors on the test bytes.
-        sample: what the model writes after the prompt, which it includes.
+        sample: what the model writes after the prompt, which it includes; empty until drawn.
         seconds: in all, compilation included.
     """
 
@@ -87,19 +80,12 @@ class LanguageSummary:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
-class _Corpus:
-    """A text cut in three: each part's tokens and its bytes."""
-
-    name: str
-    sha256: str
-    tokenizer: Any
-    tokens: dict[str, np.ndarray]
-    data: dict[str, bytes]
-
-
 def train_language(
-    config: LanguageConfig, run: Run, *, console: Console | None = None
+    config: LanguageConfig,
+    run: Run,
+    *,
+    console: Console | None = None,
+    on_tested: Callable[[LanguageSummary, tuple[Record, ...]], None] | None = None,
 ) -> tuple[LanguageSummary, tuple[Record, ...]]:
     """Train, test and sample a GPT, and write everything into the run's directory.
 
@@ -107,12 +93,19 @@ def train_language(
         config: the options.
         run: where to write config.json, environment.json, metrics.jsonl and summary.json.
         console: where to show progress; standard output by default.
+        on_tested: called with the summary, still without its sample, and the records, so that
+            they are kept should the sampling fail.
 
     Returns:
         The summary and the records.
+
+    Raises:
+        ValueError: before any training, if the text is too short for block and batch_size, the
+            prompt has a character the text has not, or top_k exceeds the vocabulary.
     """
     started = time.perf_counter()
-    corpus = _read(config)
+    corpus = read_corpus(config)
+    prompt = encode_prompt(config, corpus.tokenizer)
     run.write_json("config.json", dataclasses.asdict(config))
     run.write_json(
         "environment.json",
@@ -123,32 +116,20 @@ def train_language(
     # Half a window of context for every byte, at twice the cost, which the test pays only once.
     stride = max(1, config.block // 2)
     test = _scorer(config, corpus, "test", evaluate, stride=stride)(result.best)
-    sample = _sample(config, corpus, result.best)
-    summary = _summarize(config, corpus, result, test, sample, started)
+    summary = _summarize(config, corpus, result, test, started)
+    run.write_json("summary.json", dataclasses.asdict(summary))
+    if on_tested is not None:
+        on_tested(summary, result.records)
+    sample = _sample(config, corpus, result.best, prompt)
+    seconds = time.perf_counter() - started
+    summary = dataclasses.replace(summary, sample=sample, seconds=seconds)
     run.write_json("summary.json", dataclasses.asdict(summary))
     return summary, result.records
 
 
-def _read(config: LanguageConfig) -> _Corpus:
-    text = load_text(config.text) if config.text else load_manual()
-    whole = text.data if config.tokens == "byte" else text.text
-    split = contiguous_split(len(whole), fractions=(0.9, 0.05, 0.05))
-    parts = {name: whole[rows[0] : rows[-1] + 1] for name, rows in split._asdict().items()}
-    # The vocabulary is that of the whole text: a character first met in the test would have no
-    # number at all, and which characters exist tells nothing of their order.
-    tokenizer: Any = ByteTokenizer() if isinstance(whole, bytes) else CharTokenizer.train(whole)
-    return _Corpus(
-        name=text.name,
-        sha256=text.sha256,
-        tokenizer=tokenizer,
-        tokens={name: tokenizer.encode(part) for name, part in parts.items()},
-        data={n: part if isinstance(part, bytes) else part.encode() for n, part in parts.items()},
-    )
-
-
 def _fit(
     config: LanguageConfig,
-    corpus: _Corpus,
+    corpus: Corpus,
     evaluate: Evaluate,
     run: Run,
     console: Console | None,
@@ -203,7 +184,7 @@ def _validation_interval(steps: int) -> int:
 
 
 def _scorer(
-    config: LanguageConfig, corpus: _Corpus, split: str, evaluate: Evaluate, *, stride: int
+    config: LanguageConfig, corpus: Corpus, split: str, evaluate: Evaluate, *, stride: int
 ) -> Callable[[TrainState], Totals]:
     before = {"validation": "train", "test": "validation"}[split]
     # One token of the part before it, so that the split's own first token is predicted too.
@@ -213,12 +194,12 @@ def _scorer(
     return lambda state: evaluate(state, padded)
 
 
-def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState) -> str:
+def _sample(config: LanguageConfig, corpus: Corpus, state: TrainState, prompt: np.ndarray) -> str:
     if not config.sample_length:
         return ""
     tokens = generate(
         state.to_model(),
-        corpus.tokenizer.encode(config.prompt),
+        prompt,
         length=config.sample_length,
         temperature=config.temperature,
         top_k=config.top_k,
@@ -229,10 +210,9 @@ def _sample(config: LanguageConfig, corpus: _Corpus, state: TrainState) -> str:
 
 def _summarize(
     config: LanguageConfig,
-    corpus: _Corpus,
+    corpus: Corpus,
     result: FitResult,
     test: Totals,
-    sample: str,
     started: float,
 ) -> LanguageSummary:
     n_bytes = {name: len(data) for name, data in corpus.data.items()}
@@ -260,6 +240,6 @@ def _summarize(
         bits_per_byte=float(bits_per_byte(test.loss, n_bytes["test"])),
         unigram_bits_per_byte=float(bits_per_byte(unigram_total, n_bytes["test"])),
         compressors=compress_held_out(corpus.data["train"], corpus.data["test"]),
-        sample=sample,
+        sample="",
         seconds=time.perf_counter() - started,
     )

@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json", "curves.png")
+_BEFORE_TRAINING = frozenset({"config.json", "environment.json"})
 _VERSIONS = ("xentjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
 
 
@@ -49,6 +50,19 @@ class Run:
         """Add one line to metrics.jsonl, complete on disk when this returns."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def remove_if_unused(self) -> bool:
+        """Remove the directory where nothing but how the run was to start is in it.
+
+        Returns:
+            Whether it was removed, so that the next run gets its name.
+        """
+        if not {path.name for path in self.path.iterdir()} <= _BEFORE_TRAINING:
+            return False
+        for file in _BEFORE_TRAINING:
+            (self.path / file).unlink(missing_ok=True)
+        self.path.rmdir()
+        return True
 
 
 def create_run(root: Path, name: str, *, overwrite: bool = False) -> Run:

@@ -140,7 +140,12 @@ def _split(table: Any, seed: int) -> dict[str, dict[str, np.ndarray]]:
 
 def _prepare(config: TabularConfig, parts: dict[str, dict[str, np.ndarray]], classes: int) -> _Job:
     rows, features = parts["train"]["features"].shape
-    per_epoch = max(1, rows // config.batch_size)
+    if config.batch_size > rows:
+        raise ValueError(
+            f"--batch-size must be at most {rows}, the number of training rows, "
+            f"got {config.batch_size}"
+        )
+    per_epoch = rows // config.batch_size
     steps = config.steps or config.epochs * per_epoch
     rule = make_update_rule(
         config.optimizer,
