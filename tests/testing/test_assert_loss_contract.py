@@ -145,6 +145,33 @@ def test_misuse_is_refused_with_a_reason(example, options, error, says):
         assert_loss_contract(_plain, example, **options)
 
 
+def _refusing_bad_labels(logits, labels):
+    if (labels < 0).any():
+        raise ValueError("labels out of range")
+    return _plain(logits, labels)
+
+
+def test_a_label_the_loss_cannot_take_is_misuse_and_named():
+    # take_along_axis fills what is out of range with NaN.
+    logits, labels = np.tile(_LOGITS, (2, 1))[:3], np.array([0, 1, -100])
+    with pytest.raises(ValueError, match="not finite on the example inputs: example 2; .*valid"):
+        assert_loss_contract(_plain, (logits, labels))
+
+
+def test_an_example_of_a_sequence_is_named_by_all_its_axes():
+    labels = np.array([[0, 1], [-100, 2]])
+    logits = np.zeros((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"example \(1, 0\)"):
+        assert_loss_contract(lambda x, y: jax.vmap(_plain)(x, y), (logits, labels))
+
+
+def test_an_example_the_loss_refuses_is_misuse_with_its_cause():
+    labels = np.array([0, -100])
+    with pytest.raises(ValueError, match="raises on the example inputs: ValueError: labels") as got:
+        assert_loss_contract(_refusing_bad_labels, (_LOGITS, labels))
+    assert isinstance(got.value.__cause__, ValueError)
+
+
 def test_the_tolerance_follows_from_dtype_terms_and_scale():
     # 4 · 2⁻²³ · √9 · (1 + 3) · 2, by hand.
     assert rounding(np.float32, 9, 3.0, np.array([-2.0, np.inf])) == 96 * 2.0**-23

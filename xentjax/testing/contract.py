@@ -100,7 +100,8 @@ def assert_loss_contract(
       LossContractError: a clause is broken; the message says which, at which input, with what
         was got and wanted. It is an AssertionError.
       TypeError: example_inputs is not a tuple, or a differentiated input is not floating point.
-      ValueError: a shape, a position or the name of a clause does not fit.
+      ValueError: a shape, a position or the name of a clause does not fit; or the loss, called
+        once on the example inputs, raises or is not finite there (a label it cannot take).
 
     Example:
       >>> import jax, jax.numpy as jnp

@@ -77,10 +77,12 @@ def read_subject(
     inputs = _read_inputs(example_inputs)
     _check_argnums(argnums, inputs)
     _check_batch(inputs, argnums[0], event_dims)
+    example = Point("the example inputs", inputs, argnums)
+    _check_losses(loss, example)
     return Subject(
         loss=loss,
         programs=compile_programs(loss, argnums),
-        example=Point("the example inputs", inputs, argnums),
+        example=example,
         event_dims=event_dims,
         keywords=_keywords_of(loss) if keywords is None else frozenset(keywords),
         seed=seed,
@@ -135,6 +137,29 @@ def _check_batch(inputs: tuple[np.ndarray, ...], position: int, event_dims: int)
             raise ValueError(
                 f"every example input must have the {shape[0]} examples on its leading axis, but "
                 f"example_inputs[{i}] has shape {x.shape}; bind options with functools.partial"
+            )
+
+
+def _check_losses(loss: Callable[..., Any], example: Point) -> None:
+    """Refuses examples the loss itself cannot take: every clause would only compare NaN to NaN."""
+    try:
+        leaves = jax.tree.leaves(loss(*example.arrays()))
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        raise ValueError(
+            f"the loss raises on the example inputs: {type(error).__name__}: {first_line}; the "
+            "contract needs valid examples"
+        ) from error
+    for losses in leaves:
+        if not jnp.issubdtype(jnp.result_type(losses), jnp.inexact):
+            continue
+        bad = np.argwhere(~np.isfinite(np.asarray(losses)))
+        if len(bad):
+            index = tuple(int(i) for i in bad[0])
+            place = f": example {index[0] if len(index) == 1 else index}" if index else ""
+            raise ValueError(
+                f"the loss is not finite on the example inputs{place}; the contract needs valid "
+                "examples (labels in range, nothing padded or ignored)"
             )
 
 
