@@ -92,9 +92,11 @@ def read_subject(
 
 def _read_inputs(example_inputs: Any) -> tuple[np.ndarray, ...]:
     if not isinstance(example_inputs, tuple) or not example_inputs:
+        kind = type(example_inputs).__name__
+        got = "an empty tuple" if isinstance(example_inputs, tuple) else kind
         raise TypeError(
             "example_inputs must be a tuple of arrays such as (logits, labels), "
-            f"got {type(example_inputs).__name__}; write (logits,) for a single input"
+            f"got {got}; write (logits,) for a single input"
         )
     arrays = tuple(np.asarray(x) for x in example_inputs)
     floats = tuple(jnp.issubdtype(x.dtype, jnp.floating) for x in arrays)
