@@ -53,6 +53,13 @@ class Subject:
         rng = np.random.default_rng(self.seed)
         return rng.standard_normal(self.batch_shape).astype(np.float32)
 
+    def example_weights(self) -> np.ndarray:
+        """Weights for the examples, in random order: 0, 2 and what lies evenly between."""
+        rng = np.random.default_rng((self.seed, 3))
+        size = int(np.prod(self.batch_shape))
+        spread = np.linspace(0, 2, size, dtype=np.float32)
+        return rng.permutation(spread).reshape(self.batch_shape)
+
     def directions(self, count: int) -> list[np.ndarray]:
         """Random directions for the differentiated inputs as one vector, largest entry 1."""
         rng = np.random.default_rng((self.seed, 1))
@@ -166,7 +173,7 @@ def _check_losses(loss: Callable[..., Any], example: Point) -> None:
 
 
 def _keywords_of(loss: Callable[..., Any]) -> frozenset[str]:
-    tail = frozenset({"where", "reduction"})
+    tail = frozenset({"where", "weights", "reduction"})
     try:
         parameters = inspect.signature(loss).parameters
     except (TypeError, ValueError):  # some compiled callables have no signature
