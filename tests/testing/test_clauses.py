@@ -17,9 +17,6 @@ _LABELS = np.array([2, 0, 1, 2], np.int32)
 _EXAMPLE = (_LOGITS, _LABELS)
 
 
-# Two right losses, in plain jnp.
-
-
 def _at_least_float32(x: Any) -> Any:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
@@ -27,11 +24,10 @@ def _at_least_float32(x: Any) -> Any:
 def _reduced(losses: Any, where: Any, reduction: str, weights: Any = None) -> Any:
     if where is None and weights is None:
         return losses.mean() if reduction == "mean" else losses
-    scale = jnp.ones_like(losses) if weights is None else weights
-    if where is not None:
-        losses, scale = jnp.where(where, losses, 0), jnp.where(where, scale, 0)
-    losses, total = losses * scale, scale.sum()
-    return losses.sum() / jnp.where(total == 0, 1, total) if reduction == "mean" else losses
+    scale, where = (1.0 if weights is None else weights), (True if where is None else where)
+    losses, scale = jnp.where(where, losses, 0) * scale, jnp.where(where, scale, 0)
+    total = jnp.maximum(scale.sum(), 0.1)  # of nothing the mean is 0
+    return losses.sum() / total if reduction == "mean" else losses
 
 
 def _tailed(rows: Callable[..., Any], reduced: Callable[..., Any] = _reduced) -> Callable[..., Any]:

@@ -50,5 +50,5 @@ def weighted_mean(subject: Subject) -> str | None:
 
 
 def _bound(subject: Subject, wanted: Any) -> float:
-    # Weights of 2 at most double what each of the two sides rounds; shares of a mean add up to 1.
+    # Weights below 2 at most double the rounding of each side; shares of a mean add up to 1.
     return 2 * rounding(np.float32, subject.event_size, subject.example.magnitude(), wanted)
