@@ -94,8 +94,44 @@ def test_a_breach_says_clause_input_got_and_wanted():
         "  at      the example inputs: (bfloat16[2, 3] with finite |x| ≤ 2, int64[2])",
         "  got     bfloat16",
         "  wanted  float32",
+        "  try     compute in float32: "
+        "logits.astype(jnp.promote_types(logits.dtype, jnp.float32)); or pass "
+        'leave_out={"shapes_and_dtypes": "why", "low_precision": "why"}',
     ]
     assert str(pickle.loads(pickle.dumps(breach))) == str(breach)
+
+
+def test_a_loss_in_the_dtype_of_the_logits_passes_as_its_message_says():
+    # bfloat16 keeps three digits, so the clause about precision goes with the one about dtypes.
+    report = assert_loss_contract(
+        lambda x, y: _plain(x, y).astype(x.dtype),
+        (_LOGITS, _LABELS),
+        clauses=("shapes_and_dtypes", "low_precision", "jit_equals_eager"),
+        leave_out={"shapes_and_dtypes": "why", "low_precision": "why"},
+    )
+    assert report.passed == ("jit_equals_eager",)
+
+
+@pytest.mark.parametrize(
+    ("loss", "advice"),
+    [
+        (lambda x, y: jnp.square(x - y), "pass event_dims=0 for an elementwise loss"),
+        (lambda x, y: jnp.square(x - y).sum(), "return one loss an example"),
+        (lambda x, y: jnp.square(x - y).sum(0), None),
+    ],
+    ids=["elementwise", "a scalar", "some other shape"],
+)
+def test_a_shape_that_is_off_comes_with_the_remedy_where_one_is_known(loss, advice):
+    with pytest.raises(LossContractError) as caught:
+        assert_loss_contract(loss, (np.ones((4, 5), np.float32), np.zeros((4, 5), np.float32)))
+    assert "(4,)" in caught.value.wanted
+    assert caught.value.remedy is None if advice is None else advice in str(caught.value)
+
+
+def test_event_dims_are_counted_for_sequences_too():
+    x = np.ones((2, 3, 4), np.float32)
+    with pytest.raises(LossContractError, match="pass event_dims=1, the trailing axes"):
+        assert_loss_contract(lambda x: x.sum(-1), (x,), event_dims=2)
 
 
 def test_an_exception_of_the_loss_is_a_breach_with_its_cause():
@@ -127,7 +163,7 @@ def test_a_different_seed_tries_different_directions():
     [
         ([_LOGITS, _LABELS], {}, TypeError, "must be a tuple of arrays.*got list"),
         (_LOGITS, {}, TypeError, r"write \(logits,\) for a single input"),
-        ((), {}, TypeError, "must be a tuple of arrays"),
+        ((), {}, TypeError, "must be a tuple of arrays.*got an empty tuple"),
         ((_LABELS, _LABELS), {"event_dims": 0}, TypeError, r"example_inputs\[0\].*floating point"),
         ((_LOGITS, _LABELS), {"argnums": (1,)}, TypeError, r"example_inputs\[1\].*int64"),
         ((_LOGITS, _LABELS), {"argnums": (2,)}, ValueError, "argnums must be positions"),
@@ -143,6 +179,33 @@ def test_a_different_seed_tries_different_directions():
 def test_misuse_is_refused_with_a_reason(example, options, error, says):
     with pytest.raises(error, match=says):
         assert_loss_contract(_plain, example, **options)
+
+
+def _refusing_bad_labels(logits, labels):
+    if (labels < 0).any():
+        raise ValueError("labels out of range")
+    return _plain(logits, labels)
+
+
+def test_a_label_the_loss_cannot_take_is_misuse_and_named():
+    # take_along_axis fills what is out of range with NaN.
+    logits, labels = np.tile(_LOGITS, (2, 1))[:3], np.array([0, 1, -100])
+    with pytest.raises(ValueError, match=r"not finite on the example inputs: example 2; .*valid"):
+        assert_loss_contract(_plain, (logits, labels))
+
+
+def test_an_example_of_a_sequence_is_named_by_all_its_axes():
+    labels = np.array([[0, 1], [-100, 2]])
+    logits = np.zeros((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"example \(1, 0\)"):
+        assert_loss_contract(lambda x, y: jax.vmap(_plain)(x, y), (logits, labels))
+
+
+def test_an_example_the_loss_refuses_is_misuse_with_its_cause():
+    labels = np.array([0, -100])
+    with pytest.raises(ValueError, match="raises on the example inputs: ValueError: labels") as got:
+        assert_loss_contract(_refusing_bad_labels, (_LOGITS, labels))
+    assert isinstance(got.value.__cause__, ValueError)
 
 
 def test_the_tolerance_follows_from_dtype_terms_and_scale():

@@ -17,29 +17,27 @@ _LABELS = np.array([2, 0, 1, 2], np.int32)
 _EXAMPLE = (_LOGITS, _LABELS)
 
 
-# Two right losses, in plain jnp.
-
-
 def _at_least_float32(x: Any) -> Any:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _reduced(losses: Any, where: Any, reduction: str) -> Any:
-    if where is None:
+def _reduced(losses: Any, where: Any, reduction: str, weights: Any = None) -> Any:
+    if where is None and weights is None:
         return losses.mean() if reduction == "mean" else losses
-    losses = jnp.where(where, losses, 0)
-    count = jnp.maximum(jnp.sum(where.astype(losses.dtype)), 1)
-    return losses.sum() / count if reduction == "mean" else losses
+    scale, where = (1.0 if weights is None else weights), (True if where is None else where)
+    losses, scale = jnp.where(where, losses, 0) * scale, jnp.where(where, scale, 0)
+    total = jnp.maximum(scale.sum(), 0.1)  # of nothing the mean is 0
+    return losses.sum() / total if reduction == "mean" else losses
 
 
 def _tailed(rows: Callable[..., Any], reduced: Callable[..., Any] = _reduced) -> Callable[..., Any]:
     """A loss with the usual tail, from a function of float32 logits and labels."""
 
-    def loss(logits, labels, *, where=None, reduction="none"):
+    def loss(logits, labels, *, where=None, weights=None, reduction="none"):
         x = _at_least_float32(logits)
         if where is not None:
             x = jnp.where(where[..., None], x, 0)
-        return reduced(rows(x, labels), where, reduction)
+        return reduced(rows(x, labels), where, reduction, weights)
 
     return loss
 
@@ -55,11 +53,11 @@ def _softmax_rows(x: Any, labels: Any) -> Any:
 softmax = _tailed(_softmax_rows)
 
 
-def sigmoid(logits, labels, *, where=None, reduction="none"):
+def sigmoid(logits, labels, *, where=None, weights=None, reduction="none"):
     x = _at_least_float32(logits)
     if where is not None:
         x = jnp.where(where, x, 0)
-    return _reduced(jax.nn.softplus(x) - labels * x, where, reduction)
+    return _reduced(jax.nn.softplus(x) - labels * x, where, reduction, weights)
 
 
 # The mutants.
@@ -137,9 +135,17 @@ def masked_by_multiplication(logits, labels, *, where=None, reduction="none"):
     return _reduced(losses if where is None else losses * where, where, reduction)
 
 
-def _mean_over_everything(losses, where, reduction):
-    losses = _reduced(losses, where, "none")
+def _mean_over_everything(losses, where, reduction, weights):
+    losses = _reduced(losses, where, "none", weights)
     return losses.mean() if reduction == "mean" else losses
+
+
+def _weights_only_in_the_mean(losses, where, reduction, weights):
+    return _reduced(losses, where, reduction, None if reduction == "none" else weights)
+
+
+def _weighted_sum_over_the_count(losses, where, reduction, weights):
+    return _reduced(_reduced(losses, where, "none", weights), where, reduction)
 
 
 def _exponentials_overflow(x, labels):
@@ -205,6 +211,8 @@ _MUTANTS = [
     ("hessian_finite", _tailed(_root_at_ties)),
     ("masked_equals_sliced", masked_by_multiplication),
     ("masked_mean", _tailed(_softmax_rows, _mean_over_everything)),
+    ("weights", _tailed(_softmax_rows, _weights_only_in_the_mean)),
+    ("weighted_mean", _tailed(_softmax_rows, _weighted_sum_over_the_count)),
     ("finite_at_extremes", _tailed(_exponentials_overflow)),
     ("masked_class", _tailed(_zero_times_infinity)),
     ("low_precision", computed_in_16_bits),

@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 
@@ -122,3 +123,10 @@ def test_a_contestant_that_is_not_a_function_with_args_is_refused(entry):
 def test_runs_below_one_are_refused(clock):
     with pytest.raises(ValueError, match="runs must be at least 1, got 0"):
         compare(known(clock), runs=0, clock=clock)
+
+
+@pytest.mark.parametrize("contestants", [[jnp.sin], jnp.sin, ("once", (jnp.sin, ())), []])
+def test_contestants_without_names_are_refused_with_the_form_wanted(contestants):
+    with pytest.raises(TypeError, match=r"must be \{name: \(fn, args\)\}, got"):
+        # Unwrapped, for the type checker of these tests would refuse them first.
+        inspect.unwrap(compare)(contestants)

@@ -3,6 +3,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from xentjax.timing.contestant import Compilation, Memory, Plain, callable_name, enlist
@@ -85,6 +86,18 @@ def test_static_arguments_are_refused_with_the_way_out():
 def test_what_cannot_be_called_is_refused(clock):
     with pytest.raises(TypeError, match="contestant 'three': got int, wanted a function"):
         enlist("three", 3, (), clock)
+
+
+def _branches_on_a_value(x):
+    return x if x[0] > 0 else -x
+
+
+@pytest.mark.parametrize("fn", [np.asarray, lambda x: float(x[0]), _branches_on_a_value])
+def test_a_function_jax_cannot_trace_is_sent_to_plain(fn):
+    with pytest.raises(TypeError, match=r"contestant 'host'.*wrap it in Plain\(fn\)") as caught:
+        enlist("host", fn, (jnp.ones(3),), time.perf_counter)
+    assert isinstance(caught.value.__cause__, jax.errors.JAXTypeError)
+    assert enlist("host", Plain(fn), (jnp.ones(3),), time.perf_counter).run() is not None
 
 
 def test_names_are_seen_through_wrappers():

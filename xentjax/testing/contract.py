@@ -23,6 +23,7 @@ from xentjax.testing.transforms import (
     transforms,
     vmap_equals_loop,
 )
+from xentjax.testing.weighting import weighted_mean, weights
 
 # In the order they run: a clause may rely on what the ones before it have shown.
 _CLAUSES: tuple[Callable[[Subject], str | None], ...] = (
@@ -34,6 +35,8 @@ _CLAUSES: tuple[Callable[[Subject], str | None], ...] = (
     hessian_finite,
     masked_equals_sliced,
     masked_mean,
+    weights,
+    weighted_mean,
     finite_at_extremes,
     masked_class,
     low_precision,
@@ -69,6 +72,9 @@ def assert_loss_contract(
     * masked_equals_sliced: under `where`, kept examples are as in the slice and masked ones are 0
       in value and gradient, even where their logits are NaN or infinite.
     * masked_mean: the mean under `where` is the mean of the slice; of nothing it is 0.
+    * weights: losses under weights w are w times the losses, in value and gradient.
+    * weighted_mean: the mean under weights w is Σ w·loss / Σ w; leave it out, with masked_mean,
+      where class weights enter the mean.
     * finite_at_extremes: losses and gradient at logits of ±1e4.
     * masked_class: a class at −inf that is not the label leaves the losses, gradient, jvp and
       Hessian finite, and gets no gradient.
@@ -78,16 +84,22 @@ def assert_loss_contract(
     * transforms: checkpoint, scan, linearize, jacfwd and jacrev change nothing.
     * sharded_equals_single: nor does shard_map over the examples, given two devices.
 
+    It does NOT check that the formula is the one you meant (a constant offset or factor in value
+    and gradient passes: compare with a reference), reduction="sum", `where` and `weights`
+    together, weights that sum to 0 or are negative, gradients with respect to the weights, labels
+    out of range or ignored, other options than those bound, training, speed or memory.
+
     Args:
-      loss: the callable. `where` and `reduction` are examined where its signature names them.
+      loss: the callable. `where`, `weights` (one an example) and `reduction` are examined where
+        its signature names them.
       example_inputs: a tuple of arrays, each with the examples on its leading axis: two or
         more, better five. Keep it small, for the Hessian is formed: some tens of logits. A loss
         with kinks should be smooth at the example and at zero logits.
       argnums: positions that are differentiated; the first of them holds the logits.
       event_dims: trailing axes of the logits that one example consumes: 1 for a class axis (the
         last), 2 for a sequence, 0 for an elementwise loss.
-      keywords: which of "where" and "reduction" the loss takes. None reads its signature, in
-        which **options counts as taking both.
+      keywords: which of "where", "weights" and "reduction" the loss takes. None reads its
+        signature, in which **options counts as taking all three.
       clauses: names of the clauses to run, None for all.
       leave_out: clauses that do not hold for this loss, each with the reason, for the report.
       seed: of the random directions and weights.
@@ -100,7 +112,8 @@ def assert_loss_contract(
       LossContractError: a clause is broken; the message says which, at which input, with what
         was got and wanted. It is an AssertionError.
       TypeError: example_inputs is not a tuple, or a differentiated input is not floating point.
-      ValueError: a shape, a position or the name of a clause does not fit.
+      ValueError: a shape, a position or the name of a clause does not fit; or the loss, called
+        once on the example inputs, raises or is not finite there (a label it cannot take).
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -119,6 +132,8 @@ def assert_loss_contract(
       hessian_finite         kept
       masked_equals_sliced   left out: the loss takes no `where`
       masked_mean            left out: the loss takes no `reduction` and no `where`
+      weights                left out: the loss takes no `weights`
+      weighted_mean          left out: the loss takes no `reduction` and no `weights`
       finite_at_extremes     kept
       masked_class           kept
       low_precision          kept

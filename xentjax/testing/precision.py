@@ -10,6 +10,10 @@ from xentjax.testing.subject import Subject
 from xentjax.testing.violation import require
 
 _HALF = (jnp.bfloat16, jnp.float16)
+_UPCAST = (
+    "compute in float32: logits.astype(jnp.promote_types(logits.dtype, jnp.float32)); or pass "
+    'leave_out={"shapes_and_dtypes": "why", "low_precision": "why"}'
+)
 
 
 def shapes_and_dtypes(subject: Subject) -> None:
@@ -25,8 +29,21 @@ def _check_output(subject: Subject, point: Point, dtype: type) -> None:
         losses = jax.eval_shape(subject.loss, *point.arrays())
         if not isinstance(losses, jax.ShapeDtypeStruct):
             demand.same("what the loss returns", type(losses).__name__, "one array")
-        demand.same("the shape of the losses", losses.shape, subject.batch_shape)
-        demand.same("the dtype of the losses", losses.dtype.name, np.dtype(dtype).name)
+        remedy = _shape_remedy(losses.shape, point.logits.shape)
+        demand.same("the shape of the losses", losses.shape, subject.batch_shape, remedy)
+        demand.same("the dtype of the losses", losses.dtype.name, np.dtype(dtype).name, _UPCAST)
+
+
+def _shape_remedy(got: tuple[int, ...], logits: tuple[int, ...]) -> str | None:
+    """The event_dims under which these losses would be right, if there are such."""
+    if not got:
+        return "return one loss an example, and reduce afterwards"
+    trailing = len(logits) - len(got)
+    if got != logits[: len(got)]:
+        return None
+    if trailing == 0:
+        return "pass event_dims=0 for an elementwise loss"
+    return f"pass event_dims={trailing}, the trailing axes of the logits that one loss consumes"
 
 
 def finite_at_extremes(subject: Subject) -> None:

@@ -19,7 +19,7 @@ class Programs:
     """Jitted functions of (inputs, …); each compiles once for a set of shapes and dtypes.
 
     Attributes:
-      pull_back: (inputs, u, where=, reduction=) → losses and gradients of Σ uᵢ·lossᵢ.
+      pull_back: (inputs, u, where=, weights=, reduction=) → losses and gradients of Σ uᵢ·lossᵢ.
       push_forward: (inputs, v) → losses and their tangents along the vector v.
       curve: (inputs, x, u, v) → Σ uᵢ·lossᵢ at the vector x, its gradient, its Hessian times v.
     """

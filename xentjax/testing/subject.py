@@ -53,6 +53,14 @@ class Subject:
         rng = np.random.default_rng(self.seed)
         return rng.standard_normal(self.batch_shape).astype(np.float32)
 
+    def example_weights(self) -> np.ndarray:
+        """Weights for the examples, in random order: 0, 1.5 and what lies evenly between."""
+        rng = np.random.default_rng((self.seed, 3))
+        size = int(np.prod(self.batch_shape))
+        # Their mean is not 1, or a mean that divides by the count would pass for weighted.
+        spread = np.linspace(0, 1.5, size, dtype=np.float32)
+        return rng.permutation(spread).reshape(self.batch_shape)
+
     def directions(self, count: int) -> list[np.ndarray]:
         """Random directions for the differentiated inputs as one vector, largest entry 1."""
         rng = np.random.default_rng((self.seed, 1))
@@ -77,10 +85,12 @@ def read_subject(
     inputs = _read_inputs(example_inputs)
     _check_argnums(argnums, inputs)
     _check_batch(inputs, argnums[0], event_dims)
+    example = Point("the example inputs", inputs, argnums)
+    _check_losses(loss, example)
     return Subject(
         loss=loss,
         programs=compile_programs(loss, argnums),
-        example=Point("the example inputs", inputs, argnums),
+        example=example,
         event_dims=event_dims,
         keywords=_keywords_of(loss) if keywords is None else frozenset(keywords),
         seed=seed,
@@ -90,9 +100,11 @@ def read_subject(
 
 def _read_inputs(example_inputs: Any) -> tuple[np.ndarray, ...]:
     if not isinstance(example_inputs, tuple) or not example_inputs:
+        kind = type(example_inputs).__name__
+        got = "an empty tuple" if isinstance(example_inputs, tuple) else kind
         raise TypeError(
             "example_inputs must be a tuple of arrays such as (logits, labels), "
-            f"got {type(example_inputs).__name__}; write (logits,) for a single input"
+            f"got {got}; write (logits,) for a single input"
         )
     arrays = tuple(np.asarray(x) for x in example_inputs)
     floats = tuple(jnp.issubdtype(x.dtype, jnp.floating) for x in arrays)
@@ -138,8 +150,31 @@ def _check_batch(inputs: tuple[np.ndarray, ...], position: int, event_dims: int)
             )
 
 
+def _check_losses(loss: Callable[..., Any], example: Point) -> None:
+    """Refuses examples the loss itself cannot take: every clause would only compare NaN to NaN."""
+    try:
+        leaves = jax.tree.leaves(loss(*example.arrays()))
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        raise ValueError(
+            f"the loss raises on the example inputs: {type(error).__name__}: {first_line}; the "
+            "contract needs valid examples"
+        ) from error
+    for losses in leaves:
+        if not jnp.issubdtype(jnp.result_type(losses), jnp.inexact):
+            continue
+        bad = np.argwhere(~np.isfinite(np.asarray(losses)))
+        if len(bad):
+            index = tuple(int(i) for i in bad[0])
+            place = f": example {index[0] if len(index) == 1 else index}" if index else ""
+            raise ValueError(
+                f"the loss is not finite on the example inputs{place}; the contract needs valid "
+                "examples (labels in range, nothing padded or ignored)"
+            )
+
+
 def _keywords_of(loss: Callable[..., Any]) -> frozenset[str]:
-    tail = frozenset({"where", "reduction"})
+    tail = frozenset({"where", "weights", "reduction"})
     try:
         parameters = inspect.signature(loss).parameters
     except (TypeError, ValueError):  # some compiled callables have no signature

@@ -24,19 +24,24 @@ class LossContractError(AssertionError):
       what: the quantity compared.
       got: what the loss gave.
       wanted: what the clause demands.
+      remedy: what to do about it, None where the breach has no usual cause.
     """
 
-    def __init__(self, clause: str, at: str, what: str, got: str, wanted: str):
-        super().__init__(clause, at, what, got, wanted)
+    def __init__(
+        self, clause: str, at: str, what: str, got: str, wanted: str, remedy: str | None = None
+    ):
+        super().__init__(clause, at, what, got, wanted, remedy)
         self.clause, self.at, self.what, self.got, self.wanted = clause, at, what, got, wanted
+        self.remedy = remedy
 
     def __str__(self) -> str:
-        return (
+        breach = (
             f"the loss breaks clause {self.clause!r}: {self.what}\n"
             f"  at      {self.at}\n"
             f"  got     {self.got}\n"
             f"  wanted  {self.wanted}"
         )
+        return breach if self.remedy is None else f"{breach}\n  try     {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,10 @@ class Requirement:
     clause: str
     point: Point
 
-    def same(self, what: str, got: object, wanted: object) -> None:
+    def same(self, what: str, got: object, wanted: object, remedy: str | None = None) -> None:
         """Demands equality, of shapes and dtypes and counts."""
         if got != wanted:
-            self._break(what, str(got), str(wanted))
+            self._break(what, str(got), str(wanted), remedy)
 
     def close(self, what: str, got: Any, wanted: Any, tolerance: float) -> None:
         """Demands |got − wanted| ≤ tolerance everywhere, and the same shapes; trees are fine."""
@@ -82,8 +87,8 @@ class Requirement:
                 first = tuple(int(i) for i in np.argwhere(bad)[0])
                 self._break(what, f"{_entry(one, first)} ({bad.sum()} of {bad.size})", "exactly 0")
 
-    def _break(self, what: str, got: str, wanted: str) -> None:
-        raise LossContractError(self.clause, self.point.describe(), what, got, wanted)
+    def _break(self, what: str, got: str, wanted: str, remedy: str | None = None) -> None:
+        raise LossContractError(self.clause, self.point.describe(), what, got, wanted, remedy)
 
 
 @contextmanager

@@ -167,7 +167,8 @@ def compare(
         The comparison: `.ratio(name)`, `.table()`, `.to_json()`, `.write_json(path)`.
 
     Raises:
-        TypeError: a contestant is not `(fn, args)`, or its fn not callable.
+        TypeError: contestants are not a mapping, a contestant is not `(fn, args)`, or its fn is
+            not callable or not traceable (numpy: use `Plain`).
         ValueError: no contestants; unknown `baseline` or `floor`; `runs` < 1; `warmup` < 0.
 
     Example:
@@ -177,6 +178,11 @@ def compare(
         >>> c.baseline, c.ratio("once").median, c.ratio("again").count
         ('once', 1.0, 5)
     """
+    if not isinstance(contestants, Mapping):
+        raise TypeError(
+            f"contestants must be {{name: (fn, args)}}, got {type(contestants).__name__}; write "
+            'compare({"ours": (fn, (x,))})'
+        )
     if not contestants:
         raise ValueError("contestants is empty: give {name: (fn, args)} with at least one entry")
     names = tuple(contestants)

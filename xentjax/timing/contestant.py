@@ -12,6 +12,13 @@ from typing import Any
 
 import jax
 
+# What a tracer raises where numpy, float(), `if` or an index ask for its values.
+_LOOKS_AT_VALUES = (
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.ConcretizationTypeError,
+)
+
 
 @dataclass(frozen=True)
 class Compilation:
@@ -82,7 +89,7 @@ def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Conte
         The contestant, ready to run.
 
     Raises:
-        TypeError: `fn` is not callable.
+        TypeError: `fn` is not callable, or looks at values as JAX traces it.
         ValueError: `fn` was jitted with static arguments.
     """
     if isinstance(fn, Plain):
@@ -93,7 +100,13 @@ def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Conte
             "without calling fn"
         )
     jitted: Any = fn if hasattr(fn, "trace") else jax.jit(_renewed(fn))
-    compiled, compilation = _compile(jitted, args, clock)
+    try:
+        compiled, compilation = _compile(jitted, args, clock)
+    except _LOOKS_AT_VALUES as error:
+        raise TypeError(
+            f"contestant {name!r} cannot be traced by JAX: it turns an array into Python or numpy "
+            f"values ({type(error).__name__}); wrap it in Plain(fn) to time it uncompiled"
+        ) from error
     _refuse_static_arguments(name, compiled, args)
     run = functools.partial(compiled, *args)
     return Contestant(name, run, compilation=compilation, memory=_memory(compiled))

@@ -147,7 +147,8 @@ def measure(
         The measurement: `.table()`, `.to_json()`, `.write_json(path)`.
 
     Raises:
-        TypeError: `fn` is not callable, or `floor` is none of the three kinds.
+        TypeError: `fn` is not callable or not traceable (numpy: use `Plain`), or `floor` is none
+            of the three kinds.
         ValueError: `runs` < 1, `warmup` < 0, or `fn` was jitted with static arguments.
 
     Example:
