@@ -10,6 +10,9 @@ CONSTRAINTS := $(wildcard constraints/py$(PYVER).txt)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready-$(PYVER)
+# Kernels keep their files inside the environment, so that notebooks run with a read-only home too.
+export IPYTHONDIR := $(abspath $(VENV))/ipython
+export JUPYTER_RUNTIME_DIR := $(abspath $(VENV))/jupyter
 
 .PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks check-notebooks bench clean
 
@@ -66,4 +69,4 @@ bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.dense
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)

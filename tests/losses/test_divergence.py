@@ -46,15 +46,57 @@ def test_kl_with_logits_equals_50_digit_arithmetic():
     np.testing.assert_allclose(got, wanted, rtol=2e-6, atol=2e-7)  # targets rounded to float32
 
 
-@pytest.mark.parametrize("distance", [1e-1, 1e-2, 1e-3, 1e-4])
-def test_kl_keeps_its_digits_when_both_sides_nearly_agree(distance):
-    """KL ≈ d²/2; the difference of two entropies would be lost in their rounding below 3e-4."""
-    near = P + distance * Q
-    wanted = np.array([kl50(q, p) for q, p in zip(near, P, strict=True)])
-    got = xentjax.kl_divergence_with_logits(P, near)
-    # d carries eps · |log p| of rounding, and KL is quadratic in d.
-    np.testing.assert_allclose(got, wanted, rtol=8 * EPS * 10 / distance)
+@pytest.mark.parametrize("scale", [1, 10, 30])
+@pytest.mark.parametrize("distance", [1e-5, 1e-3, 0.1, 0.3])
+def test_divergences_keep_their_digits_when_both_sides_nearly_agree(scale, distance):
+    """KL ≈ d²/2: a difference of two entropies would be lost in their rounding below 3e-4."""
+    rng = np.random.default_rng(0)
+    p = (scale * rng.normal(size=(20, 10))).astype(np.float32)
+    near = (p + distance * rng.normal(size=p.shape)).astype(np.float32)
+    got = xentjax.kl_divergence_with_logits(p, near)
+    wanted = [kl50(q, p) for q, p in zip(near, p, strict=True)]
+    # d is right to eps of its own size, and KL is quadratic in it; a few rounded sums on top.
+    np.testing.assert_allclose(got, wanted, rtol=32 * EPS)
     assert (np.asarray(got) >= 0).all()
+    mean = jnp.logaddexp(jax.nn.log_softmax(p), jax.nn.log_softmax(near)) - np.log(2)
+    assert (np.asarray(xentjax.js_divergence(p, near)) >= 0).all()
+    if distance >= 0.1 and scale == 1:  # the mean itself is rounded to float32 here
+        halves = [kl50(a, m) + kl50(b, m) for a, b, m in zip(p, near, mean, strict=True)]
+        np.testing.assert_allclose(xentjax.js_divergence(p, near), np.divide(halves, 2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 15.0, 20.0, 30.0, 60.0])
+def test_entropy_slopes_are_exact_at_every_margin(margin):
+    logits = jnp.array([margin, 0.0, -1.0])
+    with mpmath.workdps(50):
+        exps = [mpmath.exp(mpmath.mpf(float(x) - margin)) for x in logits]
+        shares = [e / mpmath.fsum(exps) for e in exps]
+        total = -mpmath.fsum(p * mpmath.log(p) for p in shares)
+        wanted = [float(-p * (mpmath.log(p) + total)) for p in shares]
+    slope = jax.grad(xentjax.entropy)(logits)
+    np.testing.assert_allclose(slope, wanted, rtol=1e-6 + 6e-8 * (margin + 1))
+
+
+def test_a_tuple_of_axes_is_one_flattened_class_axis():
+    p = jnp.asarray(RNG.normal(size=(2, 3, 4)), jnp.float32)
+    q, flat = p[::-1], (2, 12)
+    targets = jax.nn.softmax(q, axis=(1, 2))
+    for loss, arguments in (
+        (xentjax.entropy, (p,)),
+        (xentjax.kl_divergence, (p, targets)),
+        (xentjax.kl_divergence_with_logits, (p, q)),
+        (xentjax.js_divergence, (p, q)),
+    ):
+        wanted = loss(*(x.reshape(flat) for x in arguments))
+        np.testing.assert_allclose(loss(*arguments, axis=(1, 2)), wanted, rtol=8 * EPS)
+
+
+def test_temperature_is_exact_at_an_offset():
+    """At 1e7 the float32 spacing is 1: dividing first would round the gaps away."""
+    p, q = jnp.array([[0.0, 1.0, 3.0]]) + 1e7, jnp.array([[2.0, 0.0, 1.0]]) + 1e7
+    wanted = xentjax.kl_divergence_with_logits(p - 1e7, q - 1e7, temperature=3.0)
+    got = jax.jit(xentjax.kl_divergence_with_logits)(p, q, temperature=3.0)
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
 def test_a_divergence_of_equals_is_zero_with_zero_gradient():

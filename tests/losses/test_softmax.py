@@ -1,5 +1,6 @@
 """softmax_cross_entropy: conventions, masks, bad input. Exactness has a file of its own."""
 
+import inspect
 import warnings
 from functools import partial
 
@@ -172,7 +173,7 @@ def test_class_weights_and_soft_labels_are_differentiable():
 
 def test_shift_invariance_and_permutation_equivariance():
     losses = softmax_cross_entropy(LOGITS, LABELS, label_smoothing=0.1)
-    # 2 is a power of two away from every mantissa in use: adding 1024 rounds the logits by 6e-5.
+    # Adding 1024 rounds each logit by up to 6e-5, and a loss moves by no more than twice that.
     shifted = softmax_cross_entropy(LOGITS + 1024, LABELS, label_smoothing=0.1)
     np.testing.assert_allclose(shifted, losses, atol=1024 * EPS * 2)
     order = jnp.array([3, 1, 4, 0, 2])
@@ -394,6 +395,84 @@ def test_float64_logits_stay_float64_and_labels_follow_the_logits():
     )
 
 
+@pytest.mark.parametrize("options", ["label_smoothing", "z_loss"])
+@pytest.mark.usefixtures("x64")
+def test_a_wide_option_does_not_widen_the_loss(options):
+    single = LOGITS.astype(jnp.float32)
+    losses = softmax_cross_entropy(single, LABELS, **{options: np.float64(0.1)})
+    assert losses.dtype == jnp.float32
+
+
+def test_strict_dtype_promotion_is_no_obstacle():
+    with jax.numpy_dtype_promotion("strict"):
+        losses = softmax_cross_entropy(LOGITS.astype(jnp.bfloat16), LABELS)
+    assert losses.dtype == jnp.float32
+
+
+# --- every path of the label ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [63, 64, 511, 512, 1009, 1024, 2050])
+def test_any_label_of_any_row_is_found_on_every_path(classes):
+    """First, last, block edges and middle, forward alone, with the gradient, and twice."""
+    rng = np.random.default_rng(classes)
+    labels = np.unique([0, 1, 47, 48, 49, 50, classes // 2, classes - 2, classes - 1])
+    logits = rng.normal(size=(len(labels), classes)).astype(np.float32) * 2
+    logits[np.arange(len(labels)), labels] += np.linspace(0, 30, len(labels), dtype=np.float32)
+    wanted = dense64(logits, np.eye(classes)[labels])
+    forward = jax.jit(softmax_cross_entropy)(logits, labels)
+    # float64 numpy subtracts; its own rounding is 1e-15 of the largest logit.
+    np.testing.assert_allclose(forward, wanted, rtol=4e-6, atol=1e-13)
+    total = jax.jit(jax.value_and_grad(lambda x: jnp.sum(softmax_cross_entropy(x, labels))))
+    value, slope = total(logits)
+    np.testing.assert_allclose(value, wanted.sum(), rtol=4e-6)
+    shares = np.exp(np.float64(logits) - np.float64(logits).max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    np.testing.assert_allclose(slope, shares - np.eye(classes)[labels], rtol=1e-5, atol=1e-10)
+    direction = rng.normal(size=logits.shape).astype(np.float32)
+    product = jax.jit(lambda x: jax.jvp(jax.grad(lambda x: total(x)[0]), (x,), (direction,))[1])
+    inner = (shares * direction).sum(1, keepdims=True)
+    np.testing.assert_allclose(product(logits), shares * (direction - inner), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_long_class_axis_may_stand_anywhere(axis):
+    logits = np.random.default_rng(0).normal(size=(2, 3, 70)).astype(np.float32)
+    labels = np.random.default_rng(1).integers(0, 70, (2, 3))
+
+    def total(x, axis):
+        return jnp.sum(softmax_cross_entropy(x, labels, axis=axis) * jnp.arange(6.0).reshape(2, 3))
+
+    value, slope = jax.value_and_grad(total)(np.moveaxis(logits, 2, axis), axis)
+    wanted, wanted_slope = jax.value_and_grad(total)(logits, 2)
+    np.testing.assert_allclose(value, wanted, rtol=4 * EPS)
+    np.testing.assert_allclose(np.moveaxis(slope, axis, 2), wanted_slope, rtol=8 * EPS, atol=EPS)
+
+
+def test_nothing_times_infinity_is_nothing_on_both_label_paths():
+    logits, one_hot = jnp.array([-jnp.inf, 0.0, 0.0]), jnp.array([1.0, 0.0, 0.0])
+    for options in ({"class_weights": jnp.array([0.0, 1.0, 1.0])}, {"label_smoothing": 1.0}):
+        for labels in (jnp.array(0), one_hot):
+            value, slope = jax.value_and_grad(softmax_cross_entropy)(logits, labels, **options)
+            wanted = 0.0 if "class_weights" in options else np.log(2)
+            np.testing.assert_allclose(value, wanted, rtol=4 * EPS)
+            assert np.isfinite(slope).all()
+
+
+def test_what_cannot_raise_under_jit_is_nan():
+    logits = jnp.zeros((2, 3))
+    jitted = jax.jit(softmax_cross_entropy)
+    losses = jitted(logits, jnp.array([[1.5, -0.5, 0.0], [0.0, 1.0, 0.0]]))
+    np.testing.assert_array_equal(np.isnan(losses), [True, False])
+    for options in ({"label_smoothing": 2.0}, {"z_loss": -1.0}):
+        assert np.isnan(jitted(logits, jnp.array([0, 1]), **options)).all()
+
+
+def test_numpy_labels_are_checked_before_they_are_narrowed():
+    with pytest.raises(ValueError, match="got 4294967297"):
+        softmax_cross_entropy(jnp.zeros((1, 3)), np.array([2**32 + 1]))
+
+
 # --- misuse ---------------------------------------------------------------------------------
 
 
@@ -409,6 +488,10 @@ def test_float64_logits_stay_float64_and_labels_follow_the_logits():
         ((LOGITS, LABELS), {"label_smoothing": -0.1}, ValueError, "label_smoothing must lie"),
         ((LOGITS, LABELS), {"label_smoothing": 1.1}, ValueError, "label_smoothing must lie"),
         ((LOGITS, LABELS), {"z_loss": -1.0}, ValueError, "z_loss must be non-negative"),
+        ((LOGITS, LABELS), {"label_smoothing": jnp.ones(6)}, ValueError, r"got shape \(6,\)"),
+        ((LOGITS, LABELS), {"axis": 1.0}, TypeError, "axis must be an integer"),
+        ((LOGITS, LABELS), {"ignore_index": 1.5}, TypeError, "ignore_index must be an integer"),
+        ((LOGITS, LABELS * 1j), {}, TypeError, "labels must be real"),
         ((LOGITS, LABELS), {"axis": 2}, ValueError, "axis 2 is out of range"),
         ((LOGITS, LABELS), {"axis": (1, 1)}, ValueError, "twice"),
         ((LOGITS, LABELS), {"where": jnp.ones(6)}, TypeError, "where must be boolean"),
@@ -425,8 +508,9 @@ def test_float64_logits_stay_float64_and_labels_follow_the_logits():
     ],
 )
 def test_misuse_is_named_with_what_was_got_and_wanted(arguments, options, error, message):
+    # Unwrapped from the run-time type checks of this test run, which a user does not have.
     with pytest.raises(error, match=message):
-        softmax_cross_entropy(*arguments, **options)
+        inspect.unwrap(softmax_cross_entropy)(*arguments, **options)
 
 
 def test_probabilities_in_place_of_logits_draw_a_warning():
@@ -471,7 +555,13 @@ def test_sharded_equals_single_device(kind, spec, labels):
     logits = jnp.asarray(rng.normal(size=(8, 1024)), jnp.float32)
     labels_n = jnp.asarray(rng.integers(0, 1024, 8))
     targets = labels_n if labels == "integer" else jnp.eye(1024)[labels_n]
-    loss = partial(softmax_cross_entropy, label_smoothing=0.1, z_loss=0.01, reduction="mean")
+    loss = partial(
+        softmax_cross_entropy,
+        label_smoothing=0.1,
+        z_loss=0.01,
+        class_weights=jnp.linspace(0.5, 2, 1024),
+        reduction="mean",
+    )
     wanted, slope = jax.value_and_grad(loss)(logits, targets)
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
     with jax.set_mesh(mesh):

@@ -124,7 +124,7 @@ def require_distribution(
 
 def is_number(value: ArrayLike, number: int) -> bool:
     """Whether an option is this Python number: known while tracing, so its work is left out."""
-    return isinstance(value, int | float) and value == number
+    return isinstance(value, int | float) and bool(value == number)
 
 
 def unless_number(

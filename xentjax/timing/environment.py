@@ -45,7 +45,7 @@ class Environment:
             device_kind=devices[0].device_kind,
             device_platform=devices[0].platform,
             device_count=len(devices),
-            os_platform=platform.platform(),
+            os_platform=f"{platform.system()} {platform.machine()}",
             cpu_count=_usable_cpus(),
             versions=_versions(("jax", "jaxlib", "numpy", *packages)),
         )
