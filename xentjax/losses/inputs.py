@@ -20,7 +20,7 @@ from jaxtyping import Array
 from xentjax.losses.reduction import is_concrete, real_array
 
 
-def class_axes(x: Array, axis: int | Sequence[int], name: str = "logits") -> tuple[int, ...]:
+def class_axes(x: Array, axis: Any, name: str = "logits") -> tuple[int, ...]:
     """The class axes counted from the front; ValueError when they are not axes of the array."""
     try:
         given = axis if isinstance(axis, Sequence) else (axis,)
@@ -192,7 +192,7 @@ def narrow_indices(
     return labels.astype(jnp.int32), keep
 
 
-def as_index(value: int | None, name: str) -> int | None:
+def as_index(value: Any, name: str) -> int | None:
     """An optional integer option as a Python int."""
     if value is None:
         return None
