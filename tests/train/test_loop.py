@@ -131,7 +131,7 @@ def test_batches_that_end_too_soon_are_an_error():
         fit(make_state(), STEP, [ROWS] * 3, steps=4, steps_per_call=2)
 
 
-@pytest.mark.parametrize("name", ["steps", "steps_per_call"])
+@pytest.mark.parametrize("name", ["steps", "steps_per_call", "validate_every"])
 def test_counts_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         fit(make_state(), STEP, [ROWS], **{"steps": 1, "steps_per_call": 1, name: 0})

@@ -101,8 +101,9 @@ def fit(
         NonFiniteLossError: naming the first step whose loss or gradient is not finite.
         ValueError: if the batches end before the steps do.
     """
-    for name, value in {"steps": steps, "steps_per_call": steps_per_call}.items():
-        if value < 1:
+    counts = {"steps": steps, "steps_per_call": steps_per_call, "validate_every": validate_every}
+    for name, value in counts.items():
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     every = validate_every or max(1, steps // 10) if validate else steps
     history = _History(on_record, clock, first_step=int(state.step))
