@@ -114,7 +114,7 @@ def _differentiate(logits, labels, keep, axis, dlogits):
     slope_log_total = jnp.where(is_label, label_exp, others)
 
     values = _values(logits, rest, _pick(logits, labels, axis), top, keep, axis)
-    values = _with_derivative(lax.stop_gradient(values), logits, labels, keep, axis)
+    values = _with_derivative(values, logits, labels, keep, axis)
     derivative = LabelTerms(
         nll=jnp.sum(slope_nll * dlogits, axis=axis) * scale,
         log_total=jnp.sum(slope_log_total * dlogits, axis=axis) * scale,
@@ -123,10 +123,14 @@ def _differentiate(logits, labels, keep, axis, dlogits):
 
 
 def _values(logits, rest, label_logit, top, keep, axis) -> LabelTerms:
-    largest = jnp.max(logits, axis=axis, keepdims=True)
+    # All that depends on the label's logit shows it, zero or not: the derivative must be right
+    # by JAX's rules too, because a scan that is differentiated twice drops a custom one.
+    largest = lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
     leads = label_logit >= largest
-    log_total = jnp.where(leads, jnp.log1p(rest), jnp.log(rest + unit_exp(label_logit, top)))
-    nll = jnp.where(leads, log_total, (largest - label_logit) + log_total)
+    lead = jnp.where(jnp.isinf(label_logit), 0, label_logit - largest)
+    log_leading = jnp.log1p(rest + jnp.expm1(jnp.where(leads, lead, 0)))
+    log_total = jnp.where(leads, log_leading, jnp.log(rest + unit_exp(label_logit, top)))
+    nll = jnp.where(leads, log_total - lead, (largest - label_logit) + log_total)
     terms = LabelTerms(jnp.squeeze(nll, axis), jnp.squeeze(log_total, axis))
     if keep is None:
         return terms
@@ -232,7 +236,10 @@ def split_top(logits: Array, axis: int) -> Split:
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_total(logits: Array, axis: int) -> Array:
     """log Σⱼ exp(xⱼ − top) with `top` a constant; the axis is kept. Its gradient is softmax."""
-    return jnp.log1p(split_top(logits, axis).rest)
+    top, _, rest, total = split_top(logits, axis)
+    # A sole leader is left out of the sum; its derivative is not, as in `_values`.
+    lead = jnp.max(logits, axis=axis, keepdims=True) - top
+    return jnp.log1p(rest + jnp.where(total < 2, jnp.expm1(lead), 0))
 
 
 @log_total.defjvp

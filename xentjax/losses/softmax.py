@@ -157,7 +157,7 @@ def _softmax_cross_entropy(
     )
     if jnp.issubdtype(labels.dtype, jnp.integer):
         labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
-        per_example = _index_loss
+        per_example = index_losses
     else:
         labels, _ = inputs.class_axis_last(labels, axes)
         per_example = _distribution_loss
@@ -205,7 +205,7 @@ def _class_weights(class_weights, logits, axis):
     return jnp.expand_dims(class_weights, [i for i in range(logits.ndim) if i != axis])
 
 
-def _index_loss(logits, labels, keep, axis, class_weights, label_smoothing, z_loss):
+def index_losses(logits, labels, keep, axis, class_weights, label_smoothing, z_loss):
     """Per-example losses and, with class weights, each label's weight."""
     terms = label_terms(logits, labels, keep, axis)
     losses, mass = terms.nll, None
