@@ -17,14 +17,18 @@ NAMES = [
     "js_divergence",
     "kl_divergence",
     "kl_divergence_with_logits",
+    "linear_cross_entropy",
+    "linear_kl_divergence",
+    "linear_log_probs",
     "perplexity",
+    "plan",
     "reduce",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "squared_error",
     "total_and_weight",
 ]
-ROOMS = ["cli", "data", "losses", "models", "optim", "testing", "timing", "train"]
+ROOMS = ["cli", "data", "fused", "losses", "models", "optim", "testing", "timing", "train"]
 TAIL = ["where", "weights", "reduction"]
 LOSSES = [
     "distillation_loss",
@@ -51,7 +55,7 @@ def test_every_function_is_documented_by_formula_example_and_units(name):
     doc = inspect.getdoc(function)
     for section in ("Args:", "Returns:", "Example:", ">>>"):
         assert section in doc, section
-    assert function.__module__.startswith("xentjax.losses")
+    assert function.__module__.startswith(("xentjax.losses", "xentjax.fused"))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -60,6 +64,12 @@ def test_every_loss_shares_the_tail(name):
     for option in TAIL:
         assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
     assert [parameters[o].default for o in TAIL] == [None, None, "none"]
+
+
+@pytest.mark.parametrize("name", ["linear_cross_entropy", "linear_kl_divergence"])
+def test_fused_losses_share_it_but_return_a_mean(name):
+    parameters = inspect.signature(getattr(xentjax, name)).parameters
+    assert [parameters[o].default for o in TAIL] == [None, None, "mean"]
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -74,7 +84,7 @@ def test_every_room_is_reached_as_an_attribute_and_lists_its_names(room):
 
 
 def test_losses_hold_the_same_names():
-    assert xentjax.losses.__all__ == NAMES
+    assert xentjax.losses.__all__ == [n for n in NAMES if n not in xentjax.fused.__all__]
 
 
 def test_an_unknown_name_suggests_the_nearest():

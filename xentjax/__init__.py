@@ -19,18 +19,26 @@ _HOME = {
     "js_divergence": "losses.divergence",
     "kl_divergence": "losses.divergence",
     "kl_divergence_with_logits": "losses.divergence",
+    "linear_cross_entropy": "fused.linear_cross_entropy",
+    "linear_kl_divergence": "fused.linear_kl_divergence",
+    "linear_log_probs": "fused.linear_log_probs",
     "perplexity": "losses.units",
+    "plan": "fused.plan",
     "reduce": "losses.reduction",
     "sigmoid_cross_entropy": "losses.sigmoid",
     "softmax_cross_entropy": "losses.softmax",
     "squared_error": "losses.regression",
     "total_and_weight": "losses.reduction",
 }
-_ROOMS = ("cli", "data", "losses", "models", "optim", "testing", "timing", "train")
+_ROOMS = ("cli", "data", "fused", "losses", "models", "optim", "testing", "timing", "train")
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from xentjax.fused.linear_cross_entropy import linear_cross_entropy
+    from xentjax.fused.linear_kl_divergence import linear_kl_divergence
+    from xentjax.fused.linear_log_probs import linear_log_probs
+    from xentjax.fused.plan import plan
     from xentjax.losses.distillation import distillation_loss
     from xentjax.losses.divergence import (
         entropy,

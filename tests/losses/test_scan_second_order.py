@@ -12,6 +12,7 @@ import pytest
 
 from tests.losses.test_contract import LOSSES
 
+
 def plain(loss, rest):
     return lambda x: jnp.sum(jnp.sin(loss(x, *rest)))
 

@@ -51,6 +51,11 @@ def batch_shape(x: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
+def class_count(x: Array, axes: tuple[int, ...]) -> int:
+    """How many classes the class axes hold together."""
+    return math.prod(x.shape[a] for a in axes)
+
+
 def require_same_shape(x: Array, like: Array, name: str, like_name: str = "logits") -> None:
     """Raises ValueError unless both shapes agree; nothing is broadcast behind the user's back."""
     if x.shape != like.shape:
@@ -141,25 +146,24 @@ def as_array(value: ArrayLike | None) -> Array | None:
 
 def require_indices(
     labels: ArrayLike,
-    logits: Array,
-    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    classes: int,
     keep: Array | None,
     ignore_index: int | None,
+    beside: str,
 ) -> None:
     """Raises ValueError unless there is one index per example and known ones lie in [0, C).
 
     The labels as the caller gave them: converting 64-bit numpy labels would wrap 2³² + 1 to 1.
+    `beside` says in the message what gave the shape.
     """
-    shape = batch_shape(logits, axes)
     if jnp.shape(labels) != shape:
         raise ValueError(
             f"integer labels are class indices, one per example: got shape {jnp.shape(labels)}, "
-            f"wanted {shape} for logits of shape {logits.shape} with classes on axis {axes}; "
-            "for one-hot rows or other distributions pass floats"
+            f"wanted {shape} for {beside}"
         )
     if not is_concrete(labels, keep):
         return
-    classes = math.prod(logits.shape[a] for a in axes)
     values = np.asarray(labels)
     good = (values >= 0) & (values < classes)
     if ignore_index is not None:
@@ -170,8 +174,8 @@ def require_indices(
     if position is not None:
         value = int(values[position])
         raise ValueError(
-            f"labels must lie in [0, {classes}), got {value} at position {position}; "
-            "mask this example (where=, or ignore_index= in softmax_cross_entropy) to leave it out"
+            f"labels must lie in [0, {classes}), got {value} at position {position}; mask this "
+            "example (where=, or ignore_index= where there is one) to leave it out"
         )
 
 
@@ -216,7 +220,7 @@ def nan_unless(good: Array, dtype: jnp.dtype) -> Array:
 
 def warn_if_probabilities(logits: Array, axes: tuple[int, ...]) -> None:
     """Warns when known logits already are probability distributions, row by row."""
-    classes = math.prod(logits.shape[a] for a in axes)
+    classes = class_count(logits, axes)
     if not is_concrete(logits) or classes < 2 or logits.size < 2 * classes:
         return
     few = tuple(slice(None) if i in axes else slice(16) for i in range(logits.ndim))

@@ -122,6 +122,25 @@ def reduce_with_mass(
     return jnp.where(empty, 0, jnp.sum(kept) / jnp.where(empty, 1, weight))
 
 
+def example_shares(
+    keep: Array | None, scale: Array | None, mass: Array | None, like: Array, reduction: str
+) -> Array:
+    """The factor of each example's loss in a sum or a mean, known before the losses are.
+
+    Σᵢ shareᵢ · lᵢ is what `reduce_with_mass` returns. `like` has the shape and dtype wanted.
+    """
+    ones = jnp.ones_like(like)
+    scale = ones if scale is None else scale
+    scale = scale if keep is None else jnp.where(keep, scale, 0)
+    if reduction == "sum":
+        return scale
+    if mass is not None and keep is not None:
+        mass = jnp.where(keep, mass, 0)
+    weight = jnp.sum(scale if mass is None else scale * mass)
+    empty = weight == 0
+    return jnp.where(empty, 0, scale / jnp.where(empty, 1, weight))
+
+
 def times(share: Array, losses: Array) -> Array:
     """share · loss with 0 · inf = 0: an infinite loss that does not count."""
     return share * jnp.where((share == 0) & (losses == jnp.inf), 0, losses)

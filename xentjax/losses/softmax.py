@@ -112,7 +112,15 @@ def softmax_cross_entropy(
     inputs.warn_if_probabilities(logits, axes)
     keep = example_mask(where, inputs.batch_shape(logits, axes))
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        inputs.require_indices(given, logits, axes, keep, ignore_index)
+        inputs.require_indices(
+            given,
+            inputs.batch_shape(logits, axes),
+            inputs.class_count(logits, axes),
+            keep,
+            ignore_index,
+            f"logits of shape {logits.shape} with classes on axis {axes}; for one-hot rows or "
+            "other distributions pass floats",
+        )
     else:
         inputs.require_same_shape(labels, logits, "floating labels (distributions over classes)")
         inputs.require_distribution(labels, keep, axes, "floating labels")

@@ -1,0 +1,106 @@
+"""The two differentiable operations every fused loss is made of.
+
+`weighted_total`: Σᵢ aᵢ lᵢ with weights known beforehand (a sum or a mean). Its gradient is found
+in the same pass as its value: three matrix products, 6·N·D·V FLOP, where reverse mode alone
+would recompute the scores and need four.
+
+`row_values`: one value an example, cotangents unknown until later. The backward pass computes
+the scores again: 8·N·D·V FLOP.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array
+
+from xentjax.fused import mesh_axis, tiles
+from xentjax.fused.adjoint import undivided, with_adjoint
+from xentjax.fused.tiles import PER_CLASS, Examples, Operands, Spec
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def weighted_total(spec: Spec, shares: Array, operands: Operands, examples: Examples) -> Array:
+    """Σᵢ shareᵢ · valueᵢ, where the rows of `spec` have one value."""
+    return jnp.sum(shares * tiles.forward(spec, operands, examples))
+
+
+@partial(weighted_total.defjvp, symbolic_zeros=True)
+def _weighted_total_jvp(spec, primals, tangents):
+    shares, operands, examples = primals
+    dshares, doperands = tangents[0], _moved(tangents[1])
+    if doperands:
+        both = partial(tiles.gradient, spec, wanted=frozenset(doperands))
+        values, slopes = undivided(both, operands, examples, shares)
+    else:
+        values, slopes = tiles.forward(spec, operands, examples), {}
+    derivative = jnp.zeros_like(values, shape=())
+    for name, slope in slopes.items():
+        along = jnp.sum(slope.astype(values.dtype) * doperands[name].astype(values.dtype))
+        shared = spec.axis_name is not None and name in PER_CLASS
+        derivative += lax.psum(along, spec.axis_name) if shared else along
+    if not isinstance(dshares, SymbolicZero):
+        derivative += jnp.sum(values * dshares)
+    return jnp.sum(shares * values), derivative
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def row_values(spec: Spec, operands: Operands, examples: Examples) -> Any:
+    """What the rows of `spec` make of each example, a pytree of [N]."""
+    return tiles.forward(spec, operands, examples)
+
+
+@partial(row_values.defjvp, symbolic_zeros=True)
+def _row_values_jvp(spec, primals, tangents):
+    operands, examples = primals
+    values, moved = row_values(spec, operands, examples), _moved(tangents[0])
+    if not moved:
+        return values, jax.tree.map(jnp.zeros_like, values)
+
+    def along(given, tangents):
+        operands, examples = given
+        return tiles.derivative(spec, operands, examples, tangents)
+
+    def back(given, cotangents):
+        operands, examples = given
+        return tiles.gradient(spec, operands, examples, cotangents, frozenset(moved))[1]
+
+    return values, with_adjoint(along, back, primals, moved)
+
+
+def _moved(tangents: dict[str, Any]) -> dict[str, Array]:
+    """The tangents that may differ from zero: nobody asked for the others."""
+    return {name: t for name, t in tangents.items() if not isinstance(t, SymbolicZero)}
+
+
+def flat(
+    spec: Spec, operands: dict[str, Array], labels: Array | None, keep: Array | None, *others: Array
+) -> tuple[Any, ...]:
+    """Operands, examples and others with one axis of N examples in place of any batch axes.
+
+    Under `shard_map` what varies over fewer mesh axes than the rest is typed to vary over all of
+    them: here, outside the derivative rules, so that JAX adds its gradient up over the devices.
+    """
+    hiddens = {head.hidden for head in spec.heads}
+    rows = {name: x.reshape(-1, x.shape[-1]) for name, x in operands.items() if name in hiddens}
+    examples, others = jax.tree.map(lambda x: x.reshape(-1), (Examples(labels, keep), others))
+    operands = operands | rows
+    axes = mesh_axis.varying((operands, examples, others))
+    operands = {
+        name: mesh_axis.as_varying(x, tiles.axes_of(spec, name, axes))
+        for name, x in operands.items()
+    }
+    return operands, *mesh_axis.as_varying((examples, *others), axes - {spec.axis_name})
+
+
+def label_weights(spec: Spec, class_weights: Array, labels: Array) -> Array:
+    """The class weight of each label, whichever device holds it."""
+    if spec.axis_name is None:
+        return jnp.take(class_weights, labels, mode="clip")
+    held = class_weights.shape[0]
+    place = labels - lax.axis_index(spec.axis_name) * held
+    mine = jnp.where((place >= 0) & (place < held), jnp.take(class_weights, place, mode="clip"), 0)
+    return lax.psum(mine, spec.axis_name)

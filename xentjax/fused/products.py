@@ -1,0 +1,50 @@
+"""The matrix products of a linear head: operands in their common dtype, sums in float32.
+
+A 16-bit model multiplies in 16 bits, forward and backward, or it would run at a tenth of its
+speed on an accelerator; and it adds up in float32, or its gradients would be lost to rounding.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+
+def sum_dtype(*arrays: Array) -> Any:
+    """float32, or float64 where an operand is."""
+    return jnp.promote_types(jnp.result_type(*arrays), jnp.float32)
+
+
+def product(hidden: Array, weight: Array, vocab_axis: int) -> Array:
+    """hidden · weight, [R, V]: operands in their common dtype, sums in at least float32."""
+    return dot(hidden, weight, (1, 1 - vocab_axis))
+
+
+def dot(left: Array, right: Array, contract: tuple[int, int]) -> Array:
+    """The product of two matrices over one axis of each."""
+    dtype = jnp.result_type(left, right)
+    left, right = left.astype(dtype), right.astype(dtype)
+    axes = (((contract[0],), (contract[1],)), ((), ()))
+    return lax.dot_general(left, right, axes, preferred_element_type=sum_dtype(left, right))
+
+
+def add_outer(total: Array, hidden: Array, slopes: Array, vocab_axis: int, block: int) -> Array:
+    """total + hiddenᵀ · slopes (its transpose where the vocabulary comes first), in place.
+
+    Block by block: a whole product would be a second array of the size of the weight, and on a
+    CPU rows of slopes that lie a power of two apart fall on the same lines of the cache.
+    """
+    classes = slopes.shape[1]
+
+    def add(total, start, size):
+        some = lax.dynamic_slice_in_dim(slopes, start, size, axis=1)
+        pair = (hidden, some) if vocab_axis == 1 else (some, hidden)
+        here = lax.dynamic_slice_in_dim(total, start, size, axis=vocab_axis)
+        return lax.dynamic_update_slice_in_dim(total, here + dot(*pair, (0, 0)), start, vocab_axis)
+
+    if not 0 < block < classes:
+        return add(total, 0, classes)
+    total = lax.fori_loop(0, classes // block, lambda i, t: add(t, i * block, block), total)
+    rest = classes % block
+    return add(total, classes - rest, rest) if rest else total

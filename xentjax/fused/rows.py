@@ -1,0 +1,130 @@
+"""What a loss makes of a tile of scores: the dense losses of `xentjax.losses`, on [R, V].
+
+`whole` hands the tile to the dense loss itself. `part` and `join` say the same for a vocabulary
+that devices share, by way of `vocabulary_parts`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from xentjax.fused import vocabulary_parts
+from xentjax.fused.tiles import Examples, Operands
+from xentjax.fused.vocabulary_parts import Parts
+from xentjax.losses.divergence import kl_divergence_with_logits
+from xentjax.losses.log_partition import label_terms, softmax_entropy, top_logit
+from xentjax.losses.reduction import times
+from xentjax.losses.softmax import index_losses
+
+
+def logits_of(scores: Array, extras: Operands, owner: str = "") -> Array:
+    """cap · tanh(s · (scores + bias) / cap), each step only where it is asked for."""
+    if (bias := extras.get(owner + "bias")) is not None:
+        scores = scores + bias.astype(scores.dtype)[None, :]
+    if (scale := extras.get(owner + "logit_scale")) is not None:
+        scores = scores * scale.astype(scores.dtype)
+    if (cap := extras.get(owner + "soft_cap")) is not None:
+        cap = cap.astype(scores.dtype)
+        scores = cap * jnp.tanh(scores / cap)
+    return scores
+
+
+@dataclass(frozen=True)
+class CrossEntropyRows:
+    """Softmax cross-entropy on integer labels; `classes` is V, all devices together."""
+
+    classes: int
+
+    def whole(self, scores: list[Array], extras: Operands, examples: Examples) -> Array:
+        """The dense loss, [R]."""
+        logits = logits_of(scores[0], extras)
+        smoothing, z_loss = (
+            _option(extras, "label_smoothing", logits),
+            _option(extras, "z_loss", logits),
+        )
+        class_weights = _option(extras, "class_weights", logits)
+        if class_weights is not None:
+            class_weights = class_weights[None, :]
+        return index_losses(logits, *examples, 1, class_weights, smoothing, z_loss)[0]
+
+    def part(
+        self, scores: list[Array], extras: Operands, examples: Examples, first: Array
+    ) -> Parts:
+        """What this device's columns say."""
+        logits = logits_of(scores[0], extras)
+        class_weights = _option(extras, "class_weights", logits)
+        return vocabulary_parts.part(logits, examples.labels, first, self.classes, class_weights)
+
+    def join(self, parts: Parts, extras: Operands, examples: Examples) -> Array:
+        """The loss of the whole vocabulary, [R]."""
+        whole = vocabulary_parts.join(parts, examples, self.classes)
+        losses = times(whole.label_weight, whole.nll)
+        if (smoothing := _option(extras, "label_smoothing", losses)) is not None:
+            losses = times(1 - smoothing, losses) + smoothing * whole.uniform
+        if (z_loss := _option(extras, "z_loss", losses)) is not None:
+            losses += z_loss * whole.logsumexp**2
+        return losses
+
+
+class RowDetails(NamedTuple):
+    """What one row of logits says; the index is a float so that all share one derivative."""
+
+    log_prob: Array
+    logsumexp: Array
+    entropy: Array
+    prediction: Array
+
+
+@dataclass(frozen=True)
+class LogProbRows:
+    """The label's log-probability and what else a policy loss asks for."""
+
+    classes: int
+
+    def whole(self, scores: list[Array], extras: Operands, examples: Examples) -> RowDetails:
+        """From the dense functions, [R] each."""
+        logits = logits_of(scores[0], extras)
+        terms = label_terms(logits, *examples, 1)
+        top = jnp.squeeze(top_logit(logits, 1), 1)
+        best = jnp.argmax(logits, axis=1).astype(logits.dtype)
+        return RowDetails(
+            log_prob=-terms.nll,
+            logsumexp=terms.log_total + top,
+            entropy=softmax_entropy(logits, 1),
+            prediction=lax.stop_gradient(best),
+        )
+
+    def part(
+        self, scores: list[Array], extras: Operands, examples: Examples, first: Array
+    ) -> Parts:
+        """What this device's columns say."""
+        logits = logits_of(scores[0], extras)
+        return vocabulary_parts.part(logits, examples.labels, first, self.classes, None)
+
+    def join(self, parts: Parts, extras: Operands, examples: Examples) -> RowDetails:
+        """The same of the whole vocabulary."""
+        del extras
+        whole = vocabulary_parts.join(parts, examples, self.classes)
+        return RowDetails(-whole.nll, whole.logsumexp, whole.entropy, whole.prediction)
+
+
+@dataclass(frozen=True)
+class DivergenceRows:
+    """KL(teacher ‖ student) of two heads over one vocabulary."""
+
+    def whole(self, scores: list[Array], extras: Operands, examples: Examples) -> Array:
+        """The dense divergence, [R]."""
+        del examples
+        student, teacher = (
+            logits_of(score, extras, owner)
+            for score, owner in zip(scores, ("student_", "teacher_"), strict=True)
+        )
+        temperature = extras.get("temperature", 1.0)
+        return kl_divergence_with_logits(student, teacher, temperature=temperature)
+
+
+def _option(extras: Operands, name: str, like: Array) -> Array | None:
+    return extras[name].astype(like.dtype) if name in extras else None

@@ -1,0 +1,280 @@
+"""Losses of hidden · weight computed a tile of rows at a time, so that the logits never exist.
+
+A tile is R examples against the whole vocabulary: one large matrix product, the full rate of the
+machine. Its scores [R, V] are read by a `Rows` object (what the loss makes of a row of scores)
+and are gone before the next tile begins.
+
+    forward     h W              one product        values only
+    gradient    h W, g Wᵀ, hᵀ g  three products     values, and gradients for known cotangents
+    derivative  h W, ḣ W, h Ẇ    three products     the values' derivative along a tangent
+
+The gradient of a tile is taken while its scores still exist. d weight is added up in float32, in
+place, block by block of the vocabulary. The bodies are plain differentiable JAX under
+`jax.checkpoint`, so every further derivative exists and holds no more than a tile either.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from xentjax.fused import mesh_axis
+from xentjax.fused.products import add_outer, dot, product, sum_dtype
+
+# Everything a derivative may be asked for, by name: hidden [N, D] and weight of each head, and
+# what scores pass through on their way to the loss ("bias" [V], "z_loss" [], …).
+Operands = Mapping[str, Array]
+# Those with an entry for each class, which devices may hold in parts.
+
+PER_CLASS = frozenset({"weight", "bias", "class_weights"})
+
+
+class Examples(NamedTuple):
+    """What belongs to an example and has no derivative."""
+
+    labels: Array | None  # int32 [N]
+    keep: Array | None  # bool [N]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The names of one head's operands and the vocabulary axis of its weight."""
+
+    vocab_axis: int  # 1 for [D, V], 0 for [V, D]
+    hidden: str = "hidden"
+    weight: str = "weight"
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """What a loss makes of a tile of scores."""
+
+    def whole(self, scores: list[Array], extras: Operands, examples: Examples) -> Any:
+        """Row values, a pytree of [R], from each head's scores [R, V]."""
+        ...
+
+
+@runtime_checkable
+class SharedRows(Rows, Protocol):
+    """The same in two steps, for a vocabulary that devices hold in parts."""
+
+    def part(self, scores: list[Array], extras: Operands, examples: Examples, first: Array) -> Any:
+        """What one device can say: a pytree of [R] from its columns, the first of them `first`."""
+        ...
+
+    def join(self, parts: Any, extras: Operands, examples: Examples) -> Any:
+        """Row values from what all devices said, a pytree of [devices, R]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known while tracing.
+
+    Attributes:
+      rows: the loss.
+      heads: one, or two in a distillation.
+      tile: rows in a tile.
+      block: columns of d weight updated at a time; 0 for all at once.
+      axis_name: the mesh axis that holds the vocabulary in parts, or None.
+    """
+
+    rows: Rows | SharedRows
+    heads: tuple[Head, ...]
+    tile: int
+    block: int
+    axis_name: str | None = None
+
+
+def forward(spec: Spec, operands: Operands, examples: Examples) -> Any:
+    """The row values alone: one product a head."""
+
+    def tile(_, xs):
+        hiddens, examples = xs
+        scores = _scores(spec, _kept(hiddens, examples), operands)
+        return (), _values(spec, scores, _extras(spec, operands), examples)
+
+    _, outs = _over_tiles(spec.tile, tile, (), (_hiddens(spec, operands), examples))
+    return outs
+
+
+def gradient(
+    spec: Spec, operands: Operands, examples: Examples, cotangents: Any, wanted: frozenset[str]
+) -> tuple[Any, dict[str, Array]]:
+    """Row values, and the gradient of Σ ⟨cotangent, value⟩ with respect to what is wanted.
+
+    Args:
+      spec: what is known while tracing.
+      operands: where the gradient is taken.
+      examples: labels and mask.
+      cotangents: arrays [N] in the structure of the row values.
+      wanted: names of operands; any other costs nothing.
+    """
+    extras = _extras(spec, operands)
+
+    @jax.checkpoint
+    def tile(sums, xs):
+        hiddens, examples, cotangents = xs
+        hiddens = _kept(hiddens, examples)
+        scores = _scores(spec, hiddens, operands)
+        outs, slopes, dextras = _pull(spec, scores, extras, examples, cotangents)
+        sums = {name: x + dextras[name] if name in extras else x for name, x in sums.items()}
+        dhiddens = {}
+        for head, slope in zip(spec.heads, slopes, strict=True):
+            hidden, weight = hiddens[head.hidden], operands[head.weight]
+            # The products of a 16-bit model are 16-bit products, with float32 sums.
+            slope = slope.astype(jnp.result_type(hidden, weight))
+            if head.hidden in wanted:
+                dhiddens[head.hidden] = dot(slope, weight, (1, head.vocab_axis))
+            if head.weight in wanted:
+                total = sums[head.weight]
+                sums[head.weight] = add_outer(total, hidden, slope, head.vocab_axis, spec.block)
+        if spec.axis_name is None:
+            dhiddens = {name: x.astype(operands[name].dtype) for name, x in dhiddens.items()}
+        return sums, (outs, dhiddens)
+
+    inputs = _hiddens(spec, operands), examples, cotangents
+    axes = mesh_axis.varying((operands, inputs))
+    sums = {
+        name: mesh_axis.as_varying(jnp.zeros(x.shape, sum_dtype(x)), axes_of(spec, name, axes))
+        for name, x in operands.items()
+        if name in wanted and name not in inputs[0]
+    }
+    sums, (outs, dhiddens) = _over_tiles(spec.tile, tile, sums, inputs)
+    if spec.axis_name is not None:
+        dhiddens = mesh_axis.total(dhiddens, spec.axis_name)
+    found = sums | dhiddens
+    return outs, {name: found[name].astype(operands[name].dtype) for name in wanted}
+
+
+def derivative(spec: Spec, operands: Operands, examples: Examples, tangents: Operands) -> Any:
+    """The row values' derivative along tangents of some operands."""
+    extras = _extras(spec, operands)
+    dextras = {name: tangents.get(name, jnp.zeros_like(x)) for name, x in extras.items()}
+
+    @jax.checkpoint
+    def tile(_, xs):
+        hiddens, examples, dhiddens = xs
+        hiddens, dhiddens = _kept(hiddens, examples), _kept(dhiddens, examples)
+        scores = _scores(spec, hiddens, operands)
+        along = []
+        for head, score in zip(spec.heads, scores, strict=True):
+            moved = jnp.zeros_like(score)
+            if head.hidden in dhiddens:
+                moved += product(dhiddens[head.hidden], operands[head.weight], head.vocab_axis)
+            if head.weight in tangents:
+                moved += product(hiddens[head.hidden], tangents[head.weight], head.vocab_axis)
+            along.append(moved)
+
+        def values(scores, extras):
+            return _values(spec, scores, extras, examples)
+
+        return (), jax.jvp(values, (scores, extras), (along, dextras))[1]
+
+    dhiddens = {h.hidden: tangents[h.hidden] for h in spec.heads if h.hidden in tangents}
+    _, outs = _over_tiles(spec.tile, tile, (), (_hiddens(spec, operands), examples, dhiddens))
+    return outs
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+def _hiddens(spec: Spec, operands: Operands) -> dict[str, Array]:
+    return {head.hidden: operands[head.hidden] for head in spec.heads}
+
+
+def _extras(spec: Spec, operands: Operands) -> dict[str, Array]:
+    """What is neither hidden nor weight."""
+    taken = {name for head in spec.heads for name in (head.hidden, head.weight)}
+    return {name: x for name, x in operands.items() if name not in taken}
+
+
+def _values(spec: Spec, scores: list[Array], extras: Operands, examples: Examples) -> Any:
+    if spec.axis_name is None:
+        return spec.rows.whole(scores, extras, examples)
+    rows, first = _shared(spec, scores)
+    parts = rows.part(scores, extras, examples, first)
+    return rows.join(mesh_axis.gather(parts, spec.axis_name), extras, examples)
+
+
+def _shared(spec: Spec, scores: list[Array]) -> tuple[SharedRows, Array]:
+    """The rows in their two steps, and the class of this device's first column."""
+    assert isinstance(spec.rows, SharedRows)
+    return spec.rows, lax.axis_index(spec.axis_name) * scores[0].shape[1]
+
+
+def _pull(spec, scores, extras, examples, cotangents):
+    """Row values and the gradients with respect to scores and extras."""
+    if spec.axis_name is None:
+
+        def values(scores, extras):
+            return spec.rows.whole(scores, extras, examples)
+
+        outs, pull = jax.vjp(values, scores, extras)
+        return outs, *pull(cotangents)
+    # Both halves are differentiated apart: the sum between them is not, because how JAX
+    # transposes a sum over devices depends on how the caller's shard_map was called.
+    rows, first = _shared(spec, scores)
+
+    def part(scores, extras):
+        return rows.part(scores, extras, examples, first)
+
+    def join(parts, extras):
+        return rows.join(parts, extras, examples)
+
+    own = mesh_axis.as_varying(extras, [spec.axis_name])
+    parts, pull_part = jax.vjp(part, scores, own)
+    shared = {name: x for name, x in extras.items() if name not in PER_CLASS}
+    outs, pull = jax.vjp(join, mesh_axis.gather(parts, spec.axis_name), shared)
+    dgathered, dshared = pull(cotangents)
+    slopes, dextras = pull_part(mesh_axis.own(dgathered, spec.axis_name))
+    for name, slope in dshared.items():
+        dextras[name] = slope + lax.psum(dextras[name], spec.axis_name)
+    return outs, slopes, dextras
+
+
+def axes_of(spec: Spec, name: str, axes: frozenset[str]) -> frozenset[str]:
+    """The mesh axes an operand varies over: the vocabulary's only if it has an entry a class."""
+    return axes if name in PER_CLASS else axes - {spec.axis_name}
+
+
+def _kept(hiddens: dict[str, Array], examples: Examples) -> dict[str, Array]:
+    """Rows left out become zeros: 0 · NaN would reach d weight."""
+    if examples.keep is None:
+        return hiddens
+    return {name: jnp.where(examples.keep[:, None], x, 0) for name, x in hiddens.items()}
+
+
+def _scores(spec: Spec, hiddens: dict[str, Array], operands: Operands) -> list[Array]:
+    return [
+        product(hiddens[head.hidden], operands[head.weight], head.vocab_axis) for head in spec.heads
+    ]
+
+
+# --- tiles ------------------------------------------------------------------------------------
+
+
+def tile_rows(n: int, tile: int) -> tuple[int, int]:
+    """How many tiles, and how many rows in each: at most `tile`, as even as can be."""
+    count = max(1, -(-n // tile))
+    return count, -(-n // count)
+
+
+def _over_tiles(tile_size: int, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
+    """`lax.scan` of body(carry, tile of xs) over tiles of rows, outputs joined to [N, …]."""
+    n = jax.tree.leaves(xs)[0].shape[0]
+    count, rows = tile_rows(n, tile_size)
+    if count == 1:
+        return body(carry, xs)
+
+    def cut(x):
+        # Rows added at the end meet a zero cotangent, and their values are cut off again.
+        padded = jnp.pad(x, [(0, count * rows - n)] + [(0, 0)] * (x.ndim - 1))
+        return padded.reshape(count, rows, *x.shape[1:])
+
+    carry, ys = lax.scan(body, carry, jax.tree.map(cut, xs))
+    return carry, jax.tree.map(lambda y: y.reshape(count * rows, *y.shape[2:])[:n], ys)
