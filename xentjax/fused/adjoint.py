@@ -12,8 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array
 
 
 def with_adjoint(
@@ -34,29 +35,21 @@ def with_adjoint(
     """
     flat_residuals, residual_tree = jax.tree.flatten(residuals)
     flat_linear, linear_tree = jax.tree.flatten(linear)
+    count = len(flat_residuals)
+    out_tree: Any = None
 
     def flat_fun(*args):
-        given = residual_tree.unflatten(args[: len(flat_residuals)])
-        return fun(given, linear_tree.unflatten(args[len(flat_residuals) :]))
-
-    forward, shapes = jax.make_jaxpr(flat_fun, return_shape=True)(*flat_residuals, *flat_linear)
-    out_tree = jax.tree.structure(shapes)
+        nonlocal out_tree
+        out = fun(residual_tree.unflatten(args[:count]), linear_tree.unflatten(args[count:]))
+        out, out_tree = jax.tree.flatten(out)
+        return out
 
     def flat_adjoint(*args):
-        given = residual_tree.unflatten(args[: len(flat_residuals)])
-        back = adjoint(given, out_tree.unflatten(args[len(flat_residuals) :]))
+        back = adjoint(residual_tree.unflatten(args[:count]), out_tree.unflatten(args[count:]))
         assert jax.tree.structure(back) == linear_tree
         return jax.tree.leaves(back)
 
-    # Traced on the types of fun's results, which know their devices under shard_map.
-    backward = _trace_like(flat_adjoint, flat_residuals, forward.out_avals)
-    outs = _adjoint_p.bind(
-        *flat_residuals,
-        *flat_linear,
-        forward=forward,
-        backward=backward,
-        count=len(flat_residuals),
-    )
+    outs = _bind(flat_fun, flat_adjoint, flat_residuals, flat_linear)
     return out_tree.unflatten(outs)
 
 
@@ -69,47 +62,39 @@ def undivided(fun: Callable[..., Any], *args: Any) -> Any:
     return with_adjoint(lambda given, _: fun(*given), lambda *_: (), args, ())
 
 
-def _trace_like(fun: Callable, args: list, avals: list) -> ClosedJaxpr:
-    cotangents = [jax.ShapeDtypeStruct(**_type_of(aval)) for aval in avals]
-    return jax.make_jaxpr(fun)(*args, *cotangents)
-
-
-def _type_of(aval: Any) -> dict[str, Any]:
-    known = {"shape": aval.shape, "dtype": aval.dtype}
-    vma = getattr(aval, "vma", None)
-    return {**known, "vma": vma} if vma else known
-
-
 _adjoint_p = Primitive("linear_with_adjoint")
 _adjoint_p.multiple_results = True
 
 
+def _bind(fun: Callable, adjoint: Callable, residuals: list, linear: list) -> list[Array]:
+    # Traced on the arguments themselves: their types know mesh axes, which shapes alone do not.
+    forward = jax.make_jaxpr(fun)(*residuals, *linear)
+    params = {"forward": forward, "fun": fun, "adjoint": adjoint, "count": len(residuals)}
+    return _adjoint_p.bind(*residuals, *linear, **params)
+
+
 @_adjoint_p.def_impl
-def _impl(*args, forward, backward, count):
-    del backward, count
+def _impl(*args, forward, **_):
     return jax.jit(jaxpr_as_fun(forward))(*args)
 
 
 @_adjoint_p.def_abstract_eval
-def _abstract(*_, forward, backward, count):
-    del backward, count
+def _abstract(*_, forward, **__):
     return forward.out_avals
 
 
-def _lower(*args, forward, backward, count):
-    del backward, count
+def _lower(*args, forward, **_):
     return jaxpr_as_fun(forward)(*args)
 
 
-def _jvp(primals, tangents, *, forward, backward, count):
-    bind = partial(_adjoint_p.bind, forward=forward, backward=backward, count=count)
+def _jvp(primals, tangents, *, forward, count, **params):
+    bind = partial(_adjoint_p.bind, forward=forward, count=count, **params)
     residuals, linear = primals[:count], primals[count:]
     outs = bind(*primals)
     dots = [ad.Zero(aval.to_tangent_aval()) for aval in forward.out_avals]
-    moved = [i for i, t in enumerate(tangents[:count]) if type(t) is not ad.Zero]
     if any(type(t) is not ad.Zero for t in tangents[count:]):
-        along = [ad.instantiate_zeros(t) for t in tangents[count:]]
-        dots = bind(*residuals, *along)
+        dots = bind(*residuals, *(ad.instantiate_zeros(t) for t in tangents[count:]))
+    moved = [i for i, t in enumerate(tangents[:count]) if type(t) is not ad.Zero]
     if moved:
         # Along the residuals the function is any differentiable one; JAX transposes it.
         def of_residuals(*some):
@@ -124,34 +109,32 @@ def _jvp(primals, tangents, *, forward, backward, count):
     return outs, dots
 
 
-def _transpose(cotangents, *args, forward, backward, count):
-    residuals = args[:count]
+def _transpose(cotangents, *args, forward, fun, adjoint, count):
+    residuals = list(args[:count])
     assert not any(ad.is_undefined_primal(r) for r in residuals)
     given = [
-        _zeros_of(aval) if type(ct) is ad.Zero else ct
+        ad.instantiate_zeros(ad.Zero(aval.to_tangent_aval())) if type(ct) is ad.Zero else ct
         for ct, aval in zip(cotangents, forward.out_avals, strict=True)
     ]
     # Transposed again, the adjoint is the function.
-    outs = _adjoint_p.bind(*residuals, *given, forward=backward, backward=forward, count=count)
-    return [None] * count + list(outs)
+    return [None] * count + list(_bind(adjoint, fun, residuals, given))
 
 
-def _zeros_of(aval):
-    return ad.instantiate_zeros(ad.Zero(aval))
-
-
-def _batch(args, dims, *, forward, backward, count):
+def _batch(args, dims, *, forward, fun, adjoint, count):
     size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
     # What is linear is mapped throughout, so that both directions agree on what is mapped.
     args, dims = list(args), list(dims)
     for i in range(count, len(args)):
         if dims[i] is None:
             args[i], dims[i] = jnp.broadcast_to(args[i], (size, *args[i].shape)), 0
-    ahead = jax.make_jaxpr(jax.vmap(jaxpr_as_fun(forward), in_axes=dims, out_axes=0))(*args)
-    back_dims = dims[:count] + [0] * len(forward.out_avals)
-    mapped = jax.vmap(jaxpr_as_fun(backward), in_axes=back_dims, out_axes=dims[count:])
-    back = _trace_like(mapped, args[:count], ahead.out_avals)
-    outs = _adjoint_p.bind(*args, forward=ahead, backward=back, count=count)
+    outs = _bind(
+        jax.vmap(fun, in_axes=dims, out_axes=0),
+        jax.vmap(
+            adjoint, in_axes=dims[:count] + [0] * len(forward.out_avals), out_axes=dims[count:]
+        ),
+        args[:count],
+        args[count:],
+    )
     return outs, [0] * len(outs)
 
 

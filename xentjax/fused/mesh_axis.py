@@ -22,7 +22,7 @@ def as_varying(tree: Any, axes: Iterable[str]) -> Any:
     """The same values, typed as varying over these axes too."""
 
     def typed(x):
-        missing = tuple(sorted(set(axes) - _axes(x)))
+        missing = tuple(a for a in sorted(set(axes) - _axes(x)) if is_typed(a))
         return lax.pcast(x, missing, to="varying") if missing else x
 
     return jax.tree.map(typed, tree)
@@ -54,5 +54,10 @@ def own(tree: Any, axis_name: str) -> Any:
     return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, place, 0, keepdims=False), tree)
 
 
+def is_typed(axis_name: str) -> bool:
+    """Whether arrays know what they vary over: shard_map(check_vma=False) types nothing."""
+    return bool(_axes(lax.axis_index(axis_name)))
+
+
 def _axes(x: Array) -> frozenset[str]:
-    return frozenset(getattr(jax.typeof(x), "vma", ()))
+    return jax.typeof(x).manual_axis_type.varying

@@ -33,8 +33,8 @@ def _weighted_total_jvp(spec, primals, tangents):
     shares, operands, examples = primals
     dshares, doperands = tangents[0], _moved(tangents[1])
     if doperands:
-        both = partial(tiles.gradient, spec, wanted=frozenset(doperands))
-        values, slopes = undivided(both, operands, examples, shares)
+        gradient = partial(tiles.gradient, spec, wanted=frozenset(doperands))
+        values, slopes = undivided(gradient, operands, examples, shares)
     else:
         values, slopes = tiles.forward(spec, operands, examples), {}
     derivative = jnp.zeros_like(values, shape=())
@@ -59,6 +59,7 @@ def _row_values_jvp(spec, primals, tangents):
     values, moved = row_values(spec, operands, examples), _moved(tangents[0])
     if not moved:
         return values, jax.tree.map(jnp.zeros_like, values)
+    wanted = frozenset(moved)
 
     def along(given, tangents):
         operands, examples = given
@@ -66,7 +67,14 @@ def _row_values_jvp(spec, primals, tangents):
 
     def back(given, cotangents):
         operands, examples = given
-        return tiles.gradient(spec, operands, examples, cotangents, frozenset(moved))[1]
+        gradient = partial(tiles.gradient, spec, operands, examples, wanted=wanted)
+        if spec.axis_name is None or mesh_axis.is_typed(spec.axis_name):
+            return gradient(cotangents)[1]
+        # shard_map(check_vma=False) gives each device a share of the cotangent and adds up the
+        # gradients of what all devices hold alike.
+        found = gradient(mesh_axis.total(cotangents, spec.axis_name))[1]
+        share = 1 / lax.axis_size(spec.axis_name)
+        return {name: g if name in PER_CLASS else g * share for name, g in found.items()}
 
     return values, with_adjoint(along, back, primals, moved)
 

@@ -86,15 +86,15 @@ def join(parts: Parts, examples: Examples, classes: int) -> Whole:
     scale = jnp.where(parts.allowed > 0, jnp.exp(-below_top), 0)
     rest, total = jnp.sum(parts.rest * scale, axis=0), jnp.sum(parts.total * scale, axis=0)
     gap = jnp.sum(parts.label_logit, axis=0) - top
-    log_total = _log_total(rest, gap)
+    good = (labels >= 0) & (labels < classes)
+    if (keep := examples.keep) is not None:
+        # A row left out may hold any label: it is replaced before it meets a derivative.
+        good, gap = good | ~keep, jnp.where(keep, gap, 0)
+    good = nan_unless(good, rest.dtype)
+    nll, log_total = _nll(rest, gap) * good, _log_total(rest, gap) * good
     depth = jnp.sum(scale * (parts.depth + parts.total * below_top), axis=0) / total
     uniform = jnp.sum(parts.mass * (log_total[None] + below_top) + parts.below, axis=0)
     leader = jnp.argmax(parts.top, axis=0)
-    good = (labels >= 0) & (labels < classes)
-    nll = _nll(rest, gap) * nan_unless(good, rest.dtype)
-    log_total *= nan_unless(good, rest.dtype)
-    if (keep := examples.keep) is not None:
-        nll, log_total = jnp.where(keep, nll, 0), jnp.where(keep, log_total, 0)
     return Whole(
         nll=nll,
         logsumexp=log_total + top,
