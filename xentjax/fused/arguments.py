@@ -15,6 +15,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from xentjax.fused.layout import Layout
 from xentjax.fused.plan import Plan, plan, planned
 from xentjax.losses import inputs
 from xentjax.losses.reduction import example_mask, real_array
@@ -187,10 +188,22 @@ def index_labels(
 
 
 def tiling(
-    tile: int | Plan | None, hidden: Array, classes: int, weight: Array, heads: int = 1
+    tile: int | Plan | None,
+    hidden: Array,
+    classes: int,
+    weight: Array,
+    *,
+    heads: int = 1,
+    layout: Layout | None = None,
 ) -> Plan:
-    """The plan asked for, or the usual one; with two heads a tile has half as many rows."""
+    """The plan asked for, or the usual one; with two heads a tile has half as many rows.
+
+    Over a mesh it is the plan of one device.
+    """
     n, d = math.prod(hidden.shape[:-1]), hidden.shape[-1]
+    if layout is not None:
+        n = -(-n // layout.devices(*layout.data_axes))
+        classes = -(-classes // layout.devices(layout.vocab_axis_name))
     dtype = jnp.result_type(hidden, weight)
     if tile is None:
         tile = max(1, plan(n, d, classes, dtype).tile // heads)

@@ -8,23 +8,17 @@ their gradient 2 GB more; here a tile of them exists at a time. Exact as
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.fused import arguments
-from xentjax.fused.operations import flat, label_weights, row_values, weighted_total
+from xentjax.fused.layout import explicit_layout
+from xentjax.fused.operations import reduced
 from xentjax.fused.plan import Plan
-from xentjax.fused.products import sum_dtype
 from xentjax.fused.rows import CrossEntropyRows
 from xentjax.fused.tiles import Head, Spec
 from xentjax.losses import inputs
-from xentjax.losses.reduction import (
-    check_reduction,
-    example_shares,
-    example_weights,
-    reduce_with_mass,
-)
+from xentjax.losses.reduction import check_reduction
 
 
 def linear_cross_entropy(
@@ -107,48 +101,82 @@ def linear_cross_entropy(
       `linear_log_probs` for per-token log-probabilities and entropies, `plan` for tiles and
       memory, `softmax_cross_entropy` for logits that exist already.
     """
+    return checked_cross_entropy(
+        hidden,
+        weight,
+        labels,
+        bias=bias,
+        vocab_axis=vocab_axis,
+        where=where,
+        weights=weights,
+        class_weights=class_weights,
+        ignore_index=ignore_index,
+        options={
+            "label_smoothing": label_smoothing,
+            "z_loss": z_loss,
+            "soft_cap": soft_cap,
+            "logit_scale": logit_scale,
+        },
+        reduction=reduction,
+        tile=tile,
+        part_of=(vocab_axis_name, vocab_size),
+        layout=None,
+    )
+
+
+def checked_cross_entropy(
+    hidden,
+    weight,
+    labels,
+    *,
+    bias,
+    vocab_axis,
+    where,
+    weights,
+    class_weights,
+    ignore_index,
+    options,
+    reduction,
+    tile,
+    part_of,
+    layout,
+) -> Array:
+    """The loss with all arguments looked at, on one device, inside shard_map or over a mesh."""
     check_reduction(reduction)
     operands, axis = arguments.head(hidden, weight, bias, vocab_axis)
     hidden, weight = operands["hidden"], operands["weight"]
-    part = weight.shape[axis]
-    classes = arguments.vocabulary(part, vocab_axis_name, vocab_size)
+    vocab_axis_name, vocab_size = part_of
+    classes = arguments.vocabulary(weight.shape[axis], vocab_axis_name, vocab_size)
     ignore_index = inputs.as_index(ignore_index, "ignore_index")
     keep = arguments.mask(where, hidden.shape[:-1])
     labels = arguments.index_labels(labels, hidden, classes, keep, ignore_index)
-    operands |= arguments.class_weights(class_weights, part)
+    operands |= arguments.class_weights(class_weights, weight.shape[axis])
     operands |= arguments.options(
-        label_smoothing=(0, label_smoothing, inputs.fraction),
-        z_loss=(0, z_loss, inputs.non_negative),
-        soft_cap=(None, soft_cap, inputs.positive),
-        logit_scale=(1, logit_scale, arguments.finite),
+        label_smoothing=(0, options["label_smoothing"], inputs.fraction),
+        z_loss=(0, options["z_loss"], inputs.non_negative),
+        soft_cap=(None, options["soft_cap"], inputs.positive),
+        logit_scale=(1, options["logit_scale"], arguments.finite),
     )
-    tiling = arguments.tiling(tile, hidden, part, weight)
-    return _linear_cross_entropy(
+    if layout is None and vocab_axis_name is None:
+        layout = explicit_layout(hidden, weight, axis)
+    if layout is not None:
+        vocab_axis_name = layout.vocab_axis_name
+    tiling = arguments.tiling(tile, hidden, weight.shape[axis], weight, layout=layout)
+    rows = CrossEntropyRows(classes)
+    return _cross_entropy(
         operands,
         labels,
         keep,
         inputs.as_array(weights),
-        spec=Spec(
-            CrossEntropyRows(classes), (Head(axis),), tiling.tile, tiling.block, vocab_axis_name
-        ),
+        spec=Spec(rows, (Head(axis),), tiling.tile, tiling.block, vocab_axis_name),
         ignore_index=ignore_index,
         reduction=reduction,
+        layout=layout,
     )
 
 
-@partial(jax.jit, static_argnames=("spec", "ignore_index", "reduction"), inline=True)
-def _linear_cross_entropy(operands, labels, keep, weights, *, spec, ignore_index, reduction):
-    batch = labels.shape
+# Compiled as one: an eager call, and an eager gradient, is one program.
+@partial(jax.jit, static_argnames=("spec", "ignore_index", "reduction", "layout"), inline=True)
+def _cross_entropy(operands, labels, keep, weights, *, spec, ignore_index, reduction, layout):
     labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
-    like = jnp.zeros(batch, sum_dtype(*operands.values()))
-    weights = example_weights(weights, like)
-    if reduction == "none":
-        operands, examples = flat(spec, operands, labels, keep)
-        losses = row_values(spec, operands, examples).reshape(batch)
-        return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
-    mass = None
-    if reduction == "mean" and "class_weights" in operands:
-        mass = label_weights(spec, operands["class_weights"].astype(like.dtype), labels)
-    shares = example_shares(keep, weights, mass, like, reduction)
-    operands, examples, shares = flat(spec, operands, labels, keep, shares)
-    return weighted_total(spec, shares, operands, examples)
+    return reduced(spec, operands, labels, keep, weights, reduction, layout)

@@ -3,23 +3,17 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.fused import arguments
-from xentjax.fused.operations import flat, row_values, weighted_total
+from xentjax.fused.layout import explicit_layout
+from xentjax.fused.operations import reduced
 from xentjax.fused.plan import Plan
-from xentjax.fused.products import sum_dtype
 from xentjax.fused.rows import DivergenceRows
 from xentjax.fused.tiles import Head, Spec
 from xentjax.losses import inputs
-from xentjax.losses.reduction import (
-    check_reduction,
-    example_shares,
-    example_weights,
-    reduce_with_mass,
-)
+from xentjax.losses.reduction import check_reduction
 
 
 def linear_kl_divergence(
@@ -99,29 +93,27 @@ def linear_kl_divergence(
         student_soft_cap=(None, student_soft_cap, inputs.positive),
         teacher_soft_cap=(None, teacher_soft_cap, inputs.positive),
     )
-    tiling = arguments.tiling(tile, hidden, classes, weight, heads=2)
+    layout = explicit_layout(hidden, weight, student[1])
+    if layout is not None and layout.vocab_axis_name is not None:
+        raise ValueError(
+            "linear_kl_divergence needs the whole vocabulary on every device: student_weight is "
+            f"{jax.typeof(weight)}; jax.reshard it, or share the examples instead"
+        )
+    tiling = arguments.tiling(tile, hidden, classes, weight, heads=2, layout=layout)
     heads = tuple(
         Head(axis, owner + "hidden", owner + "weight")
         for owner, (_, axis) in (("student_", student), ("teacher_", teacher))
     )
-    return _linear_kl_divergence(
+    return _kl_divergence(
         operands,
         arguments.mask(where, hidden.shape[:-1]),
         inputs.as_array(weights),
         spec=Spec(DivergenceRows(), heads, tiling.tile, tiling.block),
         reduction=reduction,
+        layout=layout,
     )
 
 
-@partial(jax.jit, static_argnames=("spec", "reduction"), inline=True)
-def _linear_kl_divergence(operands, keep, weights, *, spec, reduction):
-    batch = operands["student_hidden"].shape[:-1]
-    like = jnp.zeros(batch, sum_dtype(*operands.values()))
-    weights = example_weights(weights, like)
-    if reduction == "none":
-        operands, examples = flat(spec, operands, None, keep)
-        losses = row_values(spec, operands, examples).reshape(batch)
-        return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
-    shares = example_shares(keep, weights, None, like, reduction)
-    operands, examples, shares = flat(spec, operands, None, keep, shares)
-    return weighted_total(spec, shares, operands, examples)
+@partial(jax.jit, static_argnames=("spec", "reduction", "layout"), inline=True)
+def _kl_divergence(operands, keep, weights, *, spec, reduction, layout):
+    return reduced(spec, operands, None, keep, weights, reduction, layout)

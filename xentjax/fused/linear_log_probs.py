@@ -13,7 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from xentjax.fused import arguments
-from xentjax.fused.operations import flat, row_values
+from xentjax.fused.layout import explicit_layout
+from xentjax.fused.operations import rows
 from xentjax.fused.plan import Plan
 from xentjax.fused.rows import LogProbRows
 from xentjax.fused.tiles import Head, Spec
@@ -110,19 +111,20 @@ def linear_log_probs(
         soft_cap=(None, soft_cap, inputs.positive),
         logit_scale=(1, logit_scale, arguments.finite),
     )
-    tiling = arguments.tiling(tile, hidden, part, weight)
+    layout = None if vocab_axis_name else explicit_layout(hidden, weight, axis)
+    if layout is not None:
+        vocab_axis_name = layout.vocab_axis_name
+    tiling = arguments.tiling(tile, hidden, part, weight, layout=layout)
     spec = Spec(LogProbRows(classes), (Head(axis),), tiling.tile, tiling.block, vocab_axis_name)
-    return _linear_log_probs(operands, labels, keep, spec=spec, ignore_index=ignore_index)
+    return _log_probs(operands, labels, keep, spec=spec, ignore_index=ignore_index, layout=layout)
 
 
-@partial(jax.jit, static_argnames=("spec", "ignore_index"), inline=True)
-def _linear_log_probs(operands, labels, keep, *, spec, ignore_index):
-    batch = labels.shape
+@partial(jax.jit, static_argnames=("spec", "ignore_index", "layout"), inline=True)
+def _log_probs(operands, labels, keep, *, spec, ignore_index, layout):
     labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
-    operands, examples = flat(spec, operands, labels, keep)
-    rows = jax.tree.map(lambda x: x.reshape(batch), row_values(spec, operands, examples))
-    prediction = rows.prediction.astype(jnp.int32)
+    found = rows(spec, operands, labels, keep, layout)
+    prediction = found.prediction.astype(jnp.int32)
     found = LinearLogProbs(
-        rows.log_prob, rows.logsumexp, rows.entropy, prediction, prediction == labels
+        found.log_prob, found.logsumexp, found.entropy, prediction, prediction == labels
     )
     return found if keep is None else jax.tree.map(lambda x: jnp.where(keep, x, 0), found)

@@ -19,7 +19,10 @@ from jaxtyping import Array
 
 from xentjax.fused import mesh_axis, tiles
 from xentjax.fused.adjoint import undivided, with_adjoint
+from xentjax.fused.layout import Layout, over_mesh, whole
+from xentjax.fused.products import sum_dtype
 from xentjax.fused.tiles import PER_CLASS, Examples, Operands, Spec
+from xentjax.losses.reduction import example_shares, example_weights, reduce_with_mass
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -84,7 +87,57 @@ def _moved(tangents: dict[str, Any]) -> dict[str, Array]:
     return {name: t for name, t in tangents.items() if not isinstance(t, SymbolicZero)}
 
 
-def flat(
+def reduced(
+    spec: Spec,
+    operands: dict[str, Array],
+    labels: Array | None,
+    keep: Array | None,
+    weights: Array | None,
+    reduction: str,
+    layout: Layout | None = None,
+) -> Array:
+    """The rows' one value an example, [*batch], masked, weighed and reduced."""
+    batch = operands[spec.heads[0].hidden].shape[:-1]
+    like = jnp.zeros(batch, sum_dtype(*operands.values()))
+    weights = example_weights(weights, like)
+    if reduction == "none":
+        losses = rows(spec, operands, labels, keep, layout)
+        return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
+    mass = None
+    if reduction == "mean" and "class_weights" in operands:
+        class_weights = whole(operands["class_weights"].astype(like.dtype), layout)
+        mass = _label_weights(None if layout else spec.axis_name, class_weights, labels)
+    shares = example_shares(keep, weights, mass, like, reduction)
+
+    def total(operands, labels, keep, shares):
+        operands, examples, shares = _flat(spec, operands, labels, keep, shares)
+        return weighted_total(spec, shares, operands, examples)
+
+    if layout is not None:
+        return over_mesh(layout, spec, total, operands, labels, keep, shares)
+    return total(operands, labels, keep, shares)
+
+
+def rows(
+    spec: Spec,
+    operands: dict[str, Array],
+    labels: Array | None,
+    keep: Array | None,
+    layout: Layout | None = None,
+) -> Any:
+    """The rows' values of each example, a pytree of [*batch]."""
+
+    def values(operands, labels, keep, _):
+        batch = operands[spec.heads[0].hidden].shape[:-1]
+        operands, examples = _flat(spec, operands, labels, keep)
+        return jax.tree.map(lambda x: x.reshape(batch), row_values(spec, operands, examples))
+
+    if layout is not None:
+        return over_mesh(layout, spec, values, operands, labels, keep, None)
+    return values(operands, labels, keep, None)
+
+
+def _flat(
     spec: Spec, operands: dict[str, Array], labels: Array | None, keep: Array | None, *others: Array
 ) -> tuple[Any, ...]:
     """Operands, examples and others with one axis of N examples in place of any batch axes.
@@ -93,9 +146,9 @@ def flat(
     them: here, outside the derivative rules, so that JAX adds its gradient up over the devices.
     """
     hiddens = {head.hidden for head in spec.heads}
-    rows = {name: x.reshape(-1, x.shape[-1]) for name, x in operands.items() if name in hiddens}
+    flat = {name: x.reshape(-1, x.shape[-1]) for name, x in operands.items() if name in hiddens}
     examples, others = jax.tree.map(lambda x: x.reshape(-1), (Examples(labels, keep), others))
-    operands = operands | rows
+    operands = operands | flat
     axes = mesh_axis.varying((operands, examples, others))
     operands = {
         name: mesh_axis.as_varying(x, tiles.axes_of(spec, name, axes))
@@ -104,11 +157,11 @@ def flat(
     return operands, *mesh_axis.as_varying((examples, *others), axes - {spec.axis_name})
 
 
-def label_weights(spec: Spec, class_weights: Array, labels: Array) -> Array:
+def _label_weights(axis_name: str | None, class_weights: Array, labels: Any) -> Array:
     """The class weight of each label, whichever device holds it."""
-    if spec.axis_name is None:
+    if axis_name is None:
         return jnp.take(class_weights, labels, mode="clip")
     held = class_weights.shape[0]
-    place = labels - lax.axis_index(spec.axis_name) * held
+    place = labels - lax.axis_index(axis_name) * held
     mine = jnp.where((place >= 0) & (place < held), jnp.take(class_weights, place, mode="clip"), 0)
-    return lax.psum(mine, spec.axis_name)
+    return lax.psum(mine, axis_name)
