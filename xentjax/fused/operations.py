@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import AxisType
 from jaxtyping import Array
 
 from xentjax.fused import mesh_axis, tiles
@@ -106,7 +107,8 @@ def reduced(
     mass = None
     if reduction == "mean" and "class_weights" in operands:
         class_weights = whole(operands["class_weights"].astype(like.dtype), layout)
-        mass = _label_weights(None if layout else spec.axis_name, class_weights, labels)
+        axis_name = None if layout else spec.axis_name
+        mass = _label_weights(axis_name, class_weights, labels)
     shares = example_shares(keep, weights, mass, like, reduction)
 
     def total(operands, labels, keep, shares):
@@ -160,7 +162,9 @@ def _flat(
 def _label_weights(axis_name: str | None, class_weights: Array, labels: Any) -> Array:
     """The class weight of each label, whichever device holds it."""
     if axis_name is None:
-        return jnp.take(class_weights, labels, mode="clip")
+        like = jax.typeof(labels).sharding
+        explicit = like if AxisType.Explicit in like.mesh.axis_types else None
+        return class_weights.at[labels].get(mode="clip", out_sharding=explicit)
     held = class_weights.shape[0]
     place = labels - lax.axis_index(axis_name) * held
     mine = jnp.where((place >= 0) & (place < held), jnp.take(class_weights, place, mode="clip"), 0)
