@@ -67,6 +67,7 @@ check-notebooks: $(READY)
 
 bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.dense
+	@$(RUN) bench.linear
 
 clean:
 	rm -rf $(VENV)
