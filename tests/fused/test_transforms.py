@@ -1,0 +1,252 @@
+"""Every fused loss inside every JAX transform: one table, one row a transform.
+
+In float64, where a wrong derivative and a rounding are eight digits apart. Seven examples in
+tiles of three: several tiles, the last one padded.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from tests.fused import oracle
+from xentjax.fused import linear_cross_entropy, linear_kl_divergence, linear_log_probs
+
+N, D, V = 7, 3, 5
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, V, N)
+WHERE = np.arange(N) != 2
+WEIGHTS = RNG.uniform(0.5, 2, N)
+COTANGENTS = RNG.normal(size=(3, N))
+POINT = {
+    "hidden": RNG.normal(size=(N, D)),
+    "weight": RNG.normal(size=(D, V)),
+    "soft_cap": np.float64(4.0),
+    "z_loss": np.float64(0.1),
+}
+TEACHER = {"hidden": RNG.normal(size=(N, 2)), "weight": RNG.normal(size=(2, V))}
+ALONG = {name: RNG.normal(size=np.shape(x)) for name, x in POINT.items()}
+
+
+def mean_with_options(point):
+    options = {"label_smoothing": 0.2, "weights": WEIGHTS, "where": WHERE}
+    return linear_cross_entropy(labels=LABELS, tile=3, **options, **point)
+
+
+def mean_defined(point):
+    operands = {**point, "label_smoothing": 0.2, "weights": WEIGHTS}
+    return oracle.cross_entropy(operands, LABELS, where=WHERE, xp=jnp)
+
+
+def losses(point):
+    return linear_cross_entropy(labels=LABELS, tile=3, reduction="none", **point)
+
+
+def losses_defined(point):
+    return oracle.cross_entropy(point, LABELS, reduction="none", xp=jnp)
+
+
+def log_probs(point):
+    options = {name: point[name] for name in ("hidden", "weight", "soft_cap")}
+    return jnp.stack(linear_log_probs(labels=LABELS, tile=3, **options)[:3])
+
+
+def log_probs_defined(point):
+    return jnp.stack(oracle.log_probs(point, LABELS, xp=jnp))
+
+
+def divergence(point):
+    return linear_kl_divergence(
+        point["hidden"],
+        point["weight"],
+        TEACHER["hidden"] * point["z_loss"],
+        TEACHER["weight"],
+        student_soft_cap=point["soft_cap"],
+        tile=3,
+    )
+
+
+def divergence_defined(point):
+    teacher = {**TEACHER, "hidden": TEACHER["hidden"] * point["z_loss"]}
+    rows = oracle.kl_divergence(oracle.logits_of(point, xp=jnp), oracle.logits_of(teacher), jnp)
+    return jnp.mean(rows)
+
+
+# (fused, its definition)
+FUNCTIONS = {
+    "mean": (mean_with_options, mean_defined),
+    "none": (losses, losses_defined),
+    "log_probs": (log_probs, log_probs_defined),
+    "divergence": (divergence, divergence_defined),
+}
+
+
+def scalar(function):
+    """Random cotangents for what is not a scalar, and a curve, so that they have a slope too."""
+
+    def total(point):
+        found = function(point)
+        cotangents = COTANGENTS[: len(found)] if found.ndim == 2 else COTANGENTS[0]
+        cotangents = cotangents if found.ndim else np.float64(1.0)
+        return jnp.sum(cotangents * found + 0.1 * found**2)
+
+    return total
+
+
+def dot(a, b):
+    return sum(jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)))
+
+
+def only(function, *names):
+    """A function of some operands, the others fixed."""
+    rest = {name: x for name, x in POINT.items() if name not in names}
+    return lambda some: function({**rest, **some})
+
+
+def some(*names):
+    return {name: POINT[name] for name in names}, {name: ALONG[name] for name in names}
+
+
+def mapped(function, *names):
+    """Mapped over three values of these operands."""
+    stack = {
+        name: jnp.stack([POINT[name], 2 * ALONG[name], POINT[name] + ALONG[name]]) for name in names
+    }
+    return jax.vmap(only(function, *names))(stack)
+
+
+def along(function, point, direction):
+    return jax.jvp(function, (point,), (direction,))[1]
+
+
+def forward_over_reverse(function, point, direction):
+    return along(jax.grad(function), point, direction)
+
+
+def reverse_over_reverse(function, point, direction):
+    return jax.grad(lambda p: dot(jax.grad(function)(p), direction))(point)
+
+
+def reverse_over_forward(function, point, direction):
+    return jax.grad(lambda p: along(function, p, direction))(point)
+
+
+def third(function, point, direction):
+    return jax.grad(lambda p: dot(forward_over_reverse(function, p, direction), direction))(point)
+
+
+def scanned(function):
+    """A user's own scan: three steps, each at another point."""
+
+    def total(point):
+        def step(carry, size):
+            moved = jax.tree.map(lambda x: x * size, point)
+            return 0.5 * carry + function(moved), carry
+
+        return lax.scan(step, jnp.float64(0.0), jnp.array([1.0, 0.5, 1.5]))[0]
+
+    return total
+
+
+def gradients_in_scan(function, point):
+    """Gradient accumulation."""
+
+    def step(carry, size):
+        slopes = jax.grad(lambda p: function(p) * size)(point)
+        return jax.tree.map(jnp.add, carry, slopes), size
+
+    return lax.scan(step, jax.tree.map(jnp.zeros_like, point), jnp.array([1.0, 0.5]))[0]
+
+
+HW = ("hidden", "weight")
+ROWS = {
+    "value": lambda f: f(POINT),
+    "grad": lambda f: jax.grad(scalar(f))(POINT),
+    "grad, frozen head": lambda f: jax.grad(only(scalar(f), "hidden"))(some("hidden")[0]),
+    "grad, frozen trunk": lambda f: jax.grad(only(scalar(f), "weight"))(some("weight")[0]),
+    "value_and_grad": lambda f: jax.value_and_grad(scalar(f))(POINT),
+    "jvp": lambda f: jax.jvp(f, (POINT,), (ALONG,)),
+    "jvp, hidden alone": lambda f: along(only(f, "hidden"), *some("hidden")),
+    "jvp, weight alone": lambda f: along(only(f, "weight"), *some("weight")),
+    "linearize": lambda f: jax.linearize(f, POINT)[1](ALONG),
+    "vjp": lambda f: jax.vjp(f, POINT)[1](0.5 + jnp.cos(f(POINT))),
+    "jacfwd": lambda f: jax.jacfwd(only(f, *HW))(some(*HW)[0]),
+    "jacrev": lambda f: jax.jacrev(only(f, *HW))(some(*HW)[0]),
+    "vmap over hidden": lambda f: mapped(f, "hidden"),
+    "vmap over weight": lambda f: mapped(f, "weight"),
+    "vmap over both": lambda f: mapped(f, *HW),
+    "vmap of grad, over hidden": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), "hidden"),
+    "vmap of grad, over weight": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), "weight"),
+    "vmap of grad, over both": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), *HW),
+    "grad of vmap": lambda f: jax.grad(
+        lambda weight: jnp.sum(
+            jnp.sin(
+                jax.vmap(lambda s: scalar(f)({**POINT, "hidden": s * POINT["hidden"], **weight}))(
+                    jnp.array([1.0, 0.5])
+                )
+            )
+        )
+    )(some("weight")[0]),
+    "hessian": lambda f: jax.hessian(only(scalar(f), *HW))(some(*HW)[0]),
+    "hessian, reverse over forward": lambda f: jax.jacrev(jax.jacfwd(only(scalar(f), *HW)))(
+        some(*HW)[0]
+    ),
+    "hessian, reverse over reverse": lambda f: jax.jacrev(jax.jacrev(only(scalar(f), *HW)))(
+        some(*HW)[0]
+    ),
+    "hvp, forward over reverse": lambda f: forward_over_reverse(scalar(f), POINT, ALONG),
+    "hvp, reverse over reverse": lambda f: reverse_over_reverse(scalar(f), POINT, ALONG),
+    "hvp, reverse over forward": lambda f: reverse_over_forward(scalar(f), POINT, ALONG),
+    "hvp, frozen head": lambda f: forward_over_reverse(only(scalar(f), "hidden"), *some("hidden")),
+    "third derivative": lambda f: third(scalar(f), POINT, ALONG),
+    "checkpoint": lambda f: jax.grad(jax.checkpoint(scalar(f)))(POINT),
+    "checkpoint, second derivative": lambda f: forward_over_reverse(
+        jax.checkpoint(scalar(f)), POINT, ALONG
+    ),
+    "scan": lambda f: jax.value_and_grad(scanned(scalar(f)))(POINT),
+    "scan, gradients inside": lambda f: gradients_in_scan(scalar(f), POINT),
+    "scan, hvp forward over reverse": lambda f: forward_over_reverse(
+        scanned(scalar(f)), POINT, ALONG
+    ),
+    "scan, hvp reverse over reverse": lambda f: reverse_over_reverse(
+        scanned(scalar(f)), POINT, ALONG
+    ),
+    "scan, gradients inside, differentiated": lambda f: jax.grad(
+        lambda p: dot(gradients_in_scan(scalar(f), p), ALONG)
+    )(POINT),
+}
+# The derivative of what jit made of a loss, and not only jit around the derivative.
+ROWS["grad of jit"] = lambda f: jax.grad(jax.jit(scalar(f)))(POINT)
+
+
+# A divergence shares its operation with the mean; these rows are its own.
+OF_DIVERGENCE = (
+    "value_and_grad",
+    "grad, frozen head",
+    "jvp",
+    "vmap of grad, over both",
+    "hvp, forward over reverse",
+    "hvp, reverse over reverse",
+    "scan, hvp reverse over reverse",
+)
+CASES = [(f, row) for f in ("mean", "none", "log_probs") for row in ROWS]
+CASES += [("divergence", row) for row in OF_DIVERGENCE]
+
+
+@pytest.mark.parametrize(("function", "row"), CASES)
+@pytest.mark.usefixtures("x64")
+def test_a_transform_gives_what_it_gives_of_the_definition(function, row):
+    transform, (fused, defined) = ROWS[row], FUNCTIONS[function]
+    got = jax.jit(partial(transform, fused))()
+    wanted = jax.jit(
+        partial(transform, defined), compiler_options={"xla_backend_optimization_level": 0}
+    )()
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(wanted))
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        assert a.dtype == np.float64
+        # Some hundreds of roundings in float64, of the largest entry.
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * largest)
