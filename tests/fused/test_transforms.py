@@ -100,22 +100,22 @@ def dot(a, b):
     return sum(jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)))
 
 
-def only(function, *names):
+def only(point, function, *names):
     """A function of some operands, the others fixed."""
-    rest = {name: x for name, x in POINT.items() if name not in names}
+    rest = {name: x for name, x in point.items() if name not in names}
     return lambda some: function({**rest, **some})
 
 
-def some(*names):
-    return {name: POINT[name] for name in names}, {name: ALONG[name] for name in names}
+def some(trees, *names):
+    """These operands of each tree."""
+    return [{name: tree[name] for name in names} for tree in trees]
 
 
-def mapped(function, *names):
+def mapped(trees, function, *names):
     """Mapped over three values of these operands."""
-    stack = {
-        name: jnp.stack([POINT[name], 2 * ALONG[name], POINT[name] + ALONG[name]]) for name in names
-    }
-    return jax.vmap(only(function, *names))(stack)
+    points, steps = some(trees, *names)
+    stack = jax.tree.map(lambda x, y: jnp.stack([x, 2 * y, x + y]), points, steps)
+    return jax.vmap(only(trees[0], function, *names))(stack)
 
 
 def along(function, point, direction):
@@ -163,63 +163,69 @@ def gradients_in_scan(function, point):
 
 HW = ("hidden", "weight")
 ROWS = {
-    "value": lambda f: f(POINT),
-    "grad": lambda f: jax.grad(scalar(f))(POINT),
-    "grad, frozen head": lambda f: jax.grad(only(scalar(f), "hidden"))(some("hidden")[0]),
-    "grad, frozen trunk": lambda f: jax.grad(only(scalar(f), "weight"))(some("weight")[0]),
-    "value_and_grad": lambda f: jax.value_and_grad(scalar(f))(POINT),
-    "jvp": lambda f: jax.jvp(f, (POINT,), (ALONG,)),
-    "jvp, hidden alone": lambda f: along(only(f, "hidden"), *some("hidden")),
-    "jvp, weight alone": lambda f: along(only(f, "weight"), *some("weight")),
-    "linearize": lambda f: jax.linearize(f, POINT)[1](ALONG),
-    "vjp": lambda f: jax.vjp(f, POINT)[1](0.5 + jnp.cos(f(POINT))),
-    "jacfwd": lambda f: jax.jacfwd(only(f, *HW))(some(*HW)[0]),
-    "jacrev": lambda f: jax.jacrev(only(f, *HW))(some(*HW)[0]),
-    "vmap over hidden": lambda f: mapped(f, "hidden"),
-    "vmap over weight": lambda f: mapped(f, "weight"),
-    "vmap over both": lambda f: mapped(f, *HW),
-    "vmap of grad, over hidden": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), "hidden"),
-    "vmap of grad, over weight": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), "weight"),
-    "vmap of grad, over both": lambda f: mapped(lambda p: jax.grad(scalar(f))(p), *HW),
-    "grad of vmap": lambda f: jax.grad(
+    "value": lambda f, p, t: f(p),
+    "grad": lambda f, p, t: jax.grad(scalar(f))(p),
+    "grad, frozen head": lambda f, p, t: jax.grad(only(p, scalar(f), "hidden"))(
+        some((p, t), "hidden")[0]
+    ),
+    "grad, frozen trunk": lambda f, p, t: jax.grad(only(p, scalar(f), "weight"))(
+        some((p, t), "weight")[0]
+    ),
+    "value_and_grad": lambda f, p, t: jax.value_and_grad(scalar(f))(p),
+    "jvp": lambda f, p, t: jax.jvp(f, (p,), (t,)),
+    "jvp, hidden alone": lambda f, p, t: along(only(p, f, "hidden"), *some((p, t), "hidden")),
+    "jvp, weight alone": lambda f, p, t: along(only(p, f, "weight"), *some((p, t), "weight")),
+    "linearize": lambda f, p, t: jax.linearize(f, p)[1](t),
+    "vjp": lambda f, p, t: jax.vjp(f, p)[1](0.5 + jnp.cos(f(p))),
+    "jacfwd": lambda f, p, t: jax.jacfwd(only(p, f, *HW))(some((p, t), *HW)[0]),
+    "jacrev": lambda f, p, t: jax.jacrev(only(p, f, *HW))(some((p, t), *HW)[0]),
+    "vmap over hidden": lambda f, p, t: mapped((p, t), f, "hidden"),
+    "vmap over weight": lambda f, p, t: mapped((p, t), f, "weight"),
+    "vmap over both": lambda f, p, t: mapped((p, t), f, *HW),
+    "vmap of grad, over hidden": lambda f, p, t: mapped((p, t), jax.grad(scalar(f)), "hidden"),
+    "vmap of grad, over weight": lambda f, p, t: mapped((p, t), jax.grad(scalar(f)), "weight"),
+    "vmap of grad, over both": lambda f, p, t: mapped((p, t), jax.grad(scalar(f)), *HW),
+    "grad of vmap": lambda f, p, t: jax.grad(
         lambda weight: jnp.sum(
             jnp.sin(
-                jax.vmap(lambda s: scalar(f)({**POINT, "hidden": s * POINT["hidden"], **weight}))(
+                jax.vmap(lambda s: scalar(f)({**p, "hidden": s * p["hidden"], **weight}))(
                     jnp.array([1.0, 0.5])
                 )
             )
         )
-    )(some("weight")[0]),
-    "hessian": lambda f: jax.hessian(only(scalar(f), *HW))(some(*HW)[0]),
-    "hessian, reverse over forward": lambda f: jax.jacrev(jax.jacfwd(only(scalar(f), *HW)))(
-        some(*HW)[0]
+    )(some((p, t), "weight")[0]),
+    "hessian": lambda f, p, t: jax.hessian(only(p, scalar(f), *HW))(some((p, t), *HW)[0]),
+    "hessian, reverse over forward": lambda f, p, t: jax.jacrev(
+        jax.jacfwd(only(p, scalar(f), *HW))
+    )(some((p, t), *HW)[0]),
+    "hessian, reverse over reverse": lambda f, p, t: jax.jacrev(
+        jax.jacrev(only(p, scalar(f), *HW))
+    )(some((p, t), *HW)[0]),
+    "hvp, forward over reverse": lambda f, p, t: forward_over_reverse(scalar(f), p, t),
+    "hvp, reverse over reverse": lambda f, p, t: reverse_over_reverse(scalar(f), p, t),
+    "hvp, reverse over forward": lambda f, p, t: reverse_over_forward(scalar(f), p, t),
+    "hvp, frozen head": lambda f, p, t: forward_over_reverse(
+        only(p, scalar(f), "hidden"), *some((p, t), "hidden")
     ),
-    "hessian, reverse over reverse": lambda f: jax.jacrev(jax.jacrev(only(scalar(f), *HW)))(
-        some(*HW)[0]
+    "third derivative": lambda f, p, t: third(scalar(f), p, t),
+    "checkpoint": lambda f, p, t: jax.grad(jax.checkpoint(scalar(f)))(p),
+    "checkpoint, second derivative": lambda f, p, t: forward_over_reverse(
+        jax.checkpoint(scalar(f)), p, t
     ),
-    "hvp, forward over reverse": lambda f: forward_over_reverse(scalar(f), POINT, ALONG),
-    "hvp, reverse over reverse": lambda f: reverse_over_reverse(scalar(f), POINT, ALONG),
-    "hvp, reverse over forward": lambda f: reverse_over_forward(scalar(f), POINT, ALONG),
-    "hvp, frozen head": lambda f: forward_over_reverse(only(scalar(f), "hidden"), *some("hidden")),
-    "third derivative": lambda f: third(scalar(f), POINT, ALONG),
-    "checkpoint": lambda f: jax.grad(jax.checkpoint(scalar(f)))(POINT),
-    "checkpoint, second derivative": lambda f: forward_over_reverse(
-        jax.checkpoint(scalar(f)), POINT, ALONG
+    "scan": lambda f, p, t: jax.value_and_grad(scanned(scalar(f)))(p),
+    "scan, gradients inside": lambda f, p, t: gradients_in_scan(scalar(f), p),
+    "scan, hvp forward over reverse": lambda f, p, t: forward_over_reverse(
+        scanned(scalar(f)), p, t
     ),
-    "scan": lambda f: jax.value_and_grad(scanned(scalar(f)))(POINT),
-    "scan, gradients inside": lambda f: gradients_in_scan(scalar(f), POINT),
-    "scan, hvp forward over reverse": lambda f: forward_over_reverse(
-        scanned(scalar(f)), POINT, ALONG
+    "scan, hvp reverse over reverse": lambda f, p, t: reverse_over_reverse(
+        scanned(scalar(f)), p, t
     ),
-    "scan, hvp reverse over reverse": lambda f: reverse_over_reverse(
-        scanned(scalar(f)), POINT, ALONG
-    ),
-    "scan, gradients inside, differentiated": lambda f: jax.grad(
-        lambda p: dot(gradients_in_scan(scalar(f), p), ALONG)
-    )(POINT),
+    "scan, gradients inside, differentiated": lambda f, p, t: jax.grad(
+        lambda q: dot(gradients_in_scan(scalar(f), q), t)
+    )(p),
 }
 # The derivative of what jit made of a loss, and not only jit around the derivative.
-ROWS["grad of jit"] = lambda f: jax.grad(jax.jit(scalar(f)))(POINT)
+ROWS["grad of jit"] = lambda f, p, t: jax.grad(jax.jit(scalar(f)))(p)
 
 
 # A divergence shares its operation with the mean; these rows are its own.
@@ -240,10 +246,10 @@ CASES += [("divergence", row) for row in OF_DIVERGENCE]
 @pytest.mark.usefixtures("x64")
 def test_a_transform_gives_what_it_gives_of_the_definition(function, row):
     transform, (fused, defined) = ROWS[row], FUNCTIONS[function]
-    got = jax.jit(partial(transform, fused))()
+    got = jax.jit(partial(transform, fused))(POINT, ALONG)
     wanted = jax.jit(
         partial(transform, defined), compiler_options={"xla_backend_optimization_level": 0}
-    )()
+    )(POINT, ALONG)
     assert jax.tree.structure(got) == jax.tree.structure(wanted)
     largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(wanted))
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
