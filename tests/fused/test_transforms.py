@@ -163,20 +163,20 @@ def gradients_in_scan(function, point):
 
 HW = ("hidden", "weight")
 ROWS = {
-    "value": lambda f, p, t: f(p),
-    "grad": lambda f, p, t: jax.grad(scalar(f))(p),
+    "value": lambda f, p, _: f(p),
+    "grad": lambda f, p, _: jax.grad(scalar(f))(p),
     "grad, frozen head": lambda f, p, t: jax.grad(only(p, scalar(f), "hidden"))(
         some((p, t), "hidden")[0]
     ),
     "grad, frozen trunk": lambda f, p, t: jax.grad(only(p, scalar(f), "weight"))(
         some((p, t), "weight")[0]
     ),
-    "value_and_grad": lambda f, p, t: jax.value_and_grad(scalar(f))(p),
+    "value_and_grad": lambda f, p, _: jax.value_and_grad(scalar(f))(p),
     "jvp": lambda f, p, t: jax.jvp(f, (p,), (t,)),
     "jvp, hidden alone": lambda f, p, t: along(only(p, f, "hidden"), *some((p, t), "hidden")),
     "jvp, weight alone": lambda f, p, t: along(only(p, f, "weight"), *some((p, t), "weight")),
     "linearize": lambda f, p, t: jax.linearize(f, p)[1](t),
-    "vjp": lambda f, p, t: jax.vjp(f, p)[1](0.5 + jnp.cos(f(p))),
+    "vjp": lambda f, p, _: jax.vjp(f, p)[1](0.5 + jnp.cos(f(p))),
     "jacfwd": lambda f, p, t: jax.jacfwd(only(p, f, *HW))(some((p, t), *HW)[0]),
     "jacrev": lambda f, p, t: jax.jacrev(only(p, f, *HW))(some((p, t), *HW)[0]),
     "vmap over hidden": lambda f, p, t: mapped((p, t), f, "hidden"),
@@ -208,12 +208,12 @@ ROWS = {
         only(p, scalar(f), "hidden"), *some((p, t), "hidden")
     ),
     "third derivative": lambda f, p, t: third(scalar(f), p, t),
-    "checkpoint": lambda f, p, t: jax.grad(jax.checkpoint(scalar(f)))(p),
+    "checkpoint": lambda f, p, _: jax.grad(jax.checkpoint(scalar(f)))(p),
     "checkpoint, second derivative": lambda f, p, t: forward_over_reverse(
         jax.checkpoint(scalar(f)), p, t
     ),
-    "scan": lambda f, p, t: jax.value_and_grad(scanned(scalar(f)))(p),
-    "scan, gradients inside": lambda f, p, t: gradients_in_scan(scalar(f), p),
+    "scan": lambda f, p, _: jax.value_and_grad(scanned(scalar(f)))(p),
+    "scan, gradients inside": lambda f, p, _: gradients_in_scan(scalar(f), p),
     "scan, hvp forward over reverse": lambda f, p, t: forward_over_reverse(
         scanned(scalar(f)), p, t
     ),
@@ -225,21 +225,40 @@ ROWS = {
     )(p),
 }
 # The derivative of what jit made of a loss, and not only jit around the derivative.
-ROWS["grad of jit"] = lambda f, p, t: jax.grad(jax.jit(scalar(f)))(p)
+ROWS["grad of jit"] = lambda f, p, _: jax.grad(jax.jit(scalar(f)))(p)
 
 
-# A divergence shares its operation with the mean; these rows are its own.
-OF_DIVERGENCE = (
-    "value_and_grad",
-    "grad, frozen head",
-    "jvp",
-    "vmap of grad, over both",
-    "hvp, forward over reverse",
-    "hvp, reverse over reverse",
-    "scan, hvp reverse over reverse",
-)
-CASES = [(f, row) for f in ("mean", "none", "log_probs") for row in ROWS]
-CASES += [("divergence", row) for row in OF_DIVERGENCE]
+# These take seconds to compile, and the mean has them in every run. A divergence goes through the
+# mean's operation, or that of the losses.
+SLOW = {
+    "none": (
+        "jacfwd",
+        "vmap of grad, over hidden",
+        "vmap of grad, over weight",
+        "hessian",
+        "hessian, reverse over forward",
+        "hessian, reverse over reverse",
+        "hvp, reverse over forward",
+        "hvp, frozen head",
+        "third derivative",
+        "checkpoint, second derivative",
+        "scan",
+        "scan, hvp forward over reverse",
+        "scan, gradients inside, differentiated",
+    ),
+    "log_probs": tuple(
+        row
+        for row in ROWS
+        if row
+        not in ("value", "grad", "jvp", "vmap of grad, over both", "hvp, forward over reverse")
+    ),
+    "divergence": tuple(row for row in ROWS if row not in ("grad", "hvp, forward over reverse")),
+}
+CASES = [
+    pytest.param(f, row, marks=[pytest.mark.slow] if row in SLOW.get(f, ()) else [])
+    for f in FUNCTIONS
+    for row in ROWS
+]
 
 
 @pytest.mark.parametrize(("function", "row"), CASES)
@@ -256,3 +275,44 @@ def test_a_transform_gives_what_it_gives_of_the_definition(function, row):
         assert a.dtype == np.float64
         # Some hundreds of roundings in float64, of the largest entry.
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * largest)
+
+
+@pytest.mark.parametrize("where_is_grad", ["outside", "inside"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.usefixtures("x64")
+def test_devices_that_share_a_batch_add_up_to_one_device(reduction, where_is_grad):
+    rng = np.random.default_rng(1)
+    hidden, weight, labels = (
+        rng.normal(size=(12, D)),
+        rng.normal(size=(D, V)),
+        rng.integers(0, V, 12),
+    )
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows, whole = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
+
+    def loss(hidden, weight, labels):
+        options = {"label_smoothing": 0.1, "z_loss": 0.01, "reduction": reduction, "tile": 2}
+        return jnp.mean(linear_cross_entropy(hidden, weight, labels, **options) ** 2)
+
+    def everyone(hidden, weight, labels):
+        return lax.pmean(loss(hidden, weight, labels), "data")
+
+    def single(hidden, weight, labels):
+        """The mean over devices of what each makes of its own three rows."""
+        parts = [loss(hidden[i : i + 3], weight, labels[i : i + 3]) for i in range(0, 12, 3)]
+        return sum(parts) / 4
+
+    slopes = lambda f: jax.value_and_grad(f, argnums=(0, 1))  # noqa: E731
+    if where_is_grad == "outside":
+        shared = jax.shard_map(everyone, mesh=mesh, in_specs=(rows, whole, rows), out_specs=whole)
+        found = slopes(shared)
+    else:
+        found = jax.shard_map(
+            slopes(everyone),
+            mesh=mesh,
+            in_specs=(rows, whole, rows),
+            out_specs=(whole, (rows, whole)),
+        )
+    got = jax.jit(found)(hidden, weight, labels)
+    wanted = jax.jit(slopes(single))(hidden, weight, labels)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-13), got, wanted)
