@@ -33,8 +33,8 @@ def with_adjoint(
       residuals: a pytree of arrays.
       linear: a pytree of arrays.
     """
-    flat_residuals, residual_tree = jax.tree.flatten(residuals)
-    flat_linear, linear_tree = jax.tree.flatten(linear)
+    flat_residuals, residual_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, residuals))
+    flat_linear, linear_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, linear))
     count = len(flat_residuals)
     out_tree: Any = None
 

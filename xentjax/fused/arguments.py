@@ -83,7 +83,8 @@ def _disagreement(hidden, weight, axis, hidden_name, weight_name) -> str:
         f"{hidden.shape} and {weight_name} {layout} of shape {weight.shape}"
     )
     if hidden.shape[-1] == weight.shape[axis]:
-        text += f"; for a {weight_name} stored the other way pass vocab_axis={-axis}"
+        other = 0 if axis == 1 else -1
+        text += f"; for a {weight_name} stored the other way pass vocab_axis={other}"
     return text
 
 
@@ -160,7 +161,7 @@ def options(**given: tuple[int | None, ArrayLike | None, Callable]) -> dict[str,
 
 def finite(value: ArrayLike, name: str) -> Array:
     """An option that may be any finite number."""
-    return inputs.scalar(value, name, "be finite", lambda v: (v - v) == 0)
+    return inputs.scalar(value, name, "be finite", lambda v: abs(v) < jnp.inf)
 
 
 def mask(where: ArrayLike | None, batch: tuple[int, ...]) -> Array | None:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from xentjax.fused.tiles import PER_CLASS, Spec
@@ -29,7 +29,7 @@ class Layout:
       vocab_axis_name: the mesh axis that shares the vocabulary, or None.
     """
 
-    mesh: Mesh
+    mesh: Mesh | AbstractMesh
     batch: tuple[tuple[str, ...], ...]
     vocab_axis_name: str | None
 
@@ -136,7 +136,7 @@ def whole(x: Array, layout: Layout | None) -> Array:
     return jax.reshard(x, NamedSharding(layout.mesh, PartitionSpec()))
 
 
-def _placed(arrays: Any, specs: Any, mesh: Mesh) -> Any:
+def _placed(arrays: Any, specs: Any, mesh: Mesh | AbstractMesh) -> Any:
     """Arrays laid out for a mesh whose axes are explicit; others JAX lays out itself."""
     if AxisType.Explicit not in mesh.axis_types:
         return arrays

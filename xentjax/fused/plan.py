@@ -77,7 +77,7 @@ def plan(
     platform = platform or jax.default_backend()
     rows = min(max(n, 1), _ROWS.get(platform, _ROWS["gpu"]))
     if memory_budget is not None:
-        rows = min(rows, _rows_within(memory_budget, n, d, v, dtype, platform))
+        rows = _rows_within(memory_budget, n, d, v, dtype, rows, platform)
     return planned(n, d, v, dtype, rows, platform)
 
 
@@ -86,10 +86,10 @@ def planned(n: int, d: int, v: int, dtype: Any, rows: int, platform: str) -> Pla
     tiles = max(1, math.ceil(n / rows))
     rows = max(1, math.ceil(n / tiles))
     block = _BLOCK.get(platform, 0)
-    return Plan(rows, tiles, block, _temp_bytes(d, v, dtype, rows, tiles, block), 6 * n * d * v)
+    return Plan(rows, tiles, block, _temp_bytes(n, d, v, dtype, rows, tiles, block), 6 * n * d * v)
 
 
-def _temp_bytes(d, v, dtype, rows, tiles, block) -> int:
+def _temp_bytes(n, d, v, dtype, rows, tiles, block) -> int:
     """Two tiles of scores, a block of d weight, and what a 16-bit model needs beside."""
     item = jnp.dtype(dtype).itemsize
     sums = max(4, item)
@@ -98,21 +98,25 @@ def _temp_bytes(d, v, dtype, rows, tiles, block) -> int:
     held += 2 * (d + rows) * block * sums
     if item < 4:
         held += d * v * sums  # d weight is added up in float32
-    if tiles > 1:
+    if tiles * rows != n:
         held += 2 * tiles * rows * d * item  # hidden states and their gradient, padded
-    return held + 64 * (tiles * rows) + 2**20
+    return held + 64 * (tiles * rows) + 2**20  # row vectors; constants and small buffers
 
 
-def _rows_within(budget, n, d, v, dtype, platform) -> int:
-    """The most rows whose plan fits, by bisection: bytes grow with rows."""
-    fits = lambda rows: planned(n, d, v, dtype, rows, platform).temp_bytes <= budget  # noqa: E731
-    if not fits(1):
-        least = planned(n, d, v, dtype, 1, platform).temp_bytes
-        raise ValueError(
-            f"memory_budget={budget} is too small: one row at a time needs {least} bytes"
-        )
-    low, high = 1, max(n, 1) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+def _rows_within(budget, n, d, v, dtype, most, platform) -> int:
+    """The most rows whose plan fits the budget.
+
+    All sizes in turn: bytes do not simply grow with rows, as tiles that do not divide N are padded.
+    """
+    found = planned(n, d, v, dtype, most, platform)
+    least = found
+    while found.temp_bytes > budget and found.tile > 1:
+        # The next size that takes one more tile.
+        found = planned(n, d, v, dtype, found.tile - 1, platform)
+        least = min(least, found, key=lambda p: p.temp_bytes)
+    if found.temp_bytes <= budget:
+        return found.tile
+    raise ValueError(
+        f"memory_budget={budget} is too small: the least, {least.tile} rows at a time, needs "
+        f"{least.temp_bytes} bytes"
+    )

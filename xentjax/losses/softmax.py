@@ -226,11 +226,14 @@ def index_losses(logits, labels, keep, axis, class_weights, label_smoothing, z_l
     # From here on masked rows are read again, so what they hold is replaced first.
     logits = logits if keep is None else jnp.where(jnp.expand_dims(keep, axis), logits, 0)
     if label_smoothing is not None:
-        share = _uniform(logits, axis, class_weights)
+        # Divided after the sums: a quotient for each class would be an array of its own.
+        allowed = (logits > -jnp.inf).astype(logits.dtype)
+        share = allowed if class_weights is None else allowed * class_weights
         largest = lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
         below_top = jnp.where(jnp.isinf(logits), 0, largest - logits)
         uniform = terms.log_total * jnp.sum(share, axis=axis)
         uniform += jnp.sum(share * below_top, axis=axis)
+        uniform /= jnp.sum(allowed, axis=axis)
         losses = times(1 - label_smoothing, losses) + label_smoothing * uniform
     if z_loss is not None:
         top = jnp.squeeze(top_logit(logits, axis), axis)
