@@ -69,7 +69,6 @@ def jaxpr_products(jaxpr):
 PRODUCTS = {
     mean: (1, 2, 2, 3),
     none: (1, 3, 3, 4),
-    log_probs: (1, 3, 3, 4),
     distillation: (2, 3, 3, 4),
 }
 
