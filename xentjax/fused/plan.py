@@ -20,7 +20,8 @@ class Plan(NamedTuple):
       tiles: how many tiles.
       block: columns of d weight updated at a time; 0 for all at once.
       temp_bytes: an upper bound on the memory beyond arguments and results, for the value and
-        the gradients of hidden states and weight.
+        the gradients of hidden states and weight. Label smoothing, a soft cap, a logit scale and
+        gradients of a bias or class weights hold further tiles: up to as much again.
       flops: multiplications and additions of the three matrix products, 6·N·D·V.
     """
 
