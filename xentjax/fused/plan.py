@@ -33,7 +33,7 @@ class Plan(NamedTuple):
 
 
 # Rows up to which the rate of a product grows (bench/linear.py), by platform.
-_ROWS = {"cpu": 256, "gpu": 4096, "tpu": 2048}
+_ROWS = {"cpu": 448, "gpu": 4096, "tpu": 2048}
 # Columns of d weight a CPU updates at a time; others take one product and add it.
 _BLOCK = {"cpu": 1024}
 # Arrays of one tile that live at once: the scores, and their exponentials or slopes.
@@ -68,7 +68,7 @@ def plan(
     Example:
       >>> p = plan(2048, 512, 32768, platform="cpu")
       >>> p.tile, p.tiles, p.flops == 6 * 2048 * 512 * 32768
-      (256, 8, True)
+      (410, 5, True)
 
     See Also:
       `linear_cross_entropy`.
@@ -77,9 +77,16 @@ def plan(
         raise ValueError(f"plan needs n >= 0, d >= 1 and v >= 1, got n={n}, d={d}, v={v}")
     platform = platform or jax.default_backend()
     rows = min(max(n, 1), _ROWS.get(platform, _ROWS["gpu"]))
+    free = planned(n, d, v, dtype, rows, platform)
     if memory_budget is not None:
-        rows = _rows_within(memory_budget, n, d, v, dtype, rows, platform)
-    return planned(n, d, v, dtype, rows, platform)
+        return _within(memory_budget, n, d, v, dtype, free, platform)
+    padding = free.temp_bytes - _temp_bytes(free.tiles * free.tile, d, v, dtype, *free[:3])
+    if padding > free.temp_bytes // 4:
+        # Fewer rows that divide N, if not many fewer, save the padded copy of hidden states.
+        for tiles in range(free.tiles + 1, 2 * free.tiles + 1):
+            if n % tiles == 0:
+                return planned(n, d, v, dtype, n // tiles, platform)
+    return free
 
 
 def planned(n: int, d: int, v: int, dtype: Any, rows: int, platform: str) -> Plan:
@@ -104,19 +111,18 @@ def _temp_bytes(n, d, v, dtype, rows, tiles, block) -> int:
     return held + 64 * (tiles * rows) + 2**20  # row vectors; constants and small buffers
 
 
-def _rows_within(budget, n, d, v, dtype, most, platform) -> int:
-    """The most rows whose plan fits the budget.
+def _within(budget, n, d, v, dtype, free, platform) -> Plan:
+    """The plan of most rows that fits the budget.
 
     All sizes in turn: bytes do not simply grow with rows, as tiles that do not divide N are padded.
     """
-    found = planned(n, d, v, dtype, most, platform)
-    least = found
+    found = least = free
     while found.temp_bytes > budget and found.tile > 1:
         # The next size that takes one more tile.
         found = planned(n, d, v, dtype, found.tile - 1, platform)
         least = min(least, found, key=lambda p: p.temp_bytes)
     if found.temp_bytes <= budget:
-        return found.tile
+        return found
     raise ValueError(
         f"memory_budget={budget} is too small: the least, {least.tile} rows at a time, needs "
         f"{least.temp_bytes} bytes"
