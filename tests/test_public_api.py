@@ -23,6 +23,7 @@ NAMES = [
     "perplexity",
     "plan",
     "reduce",
+    "sharded_linear_cross_entropy",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "squared_error",
@@ -66,7 +67,9 @@ def test_every_loss_shares_the_tail(name):
     assert [parameters[o].default for o in TAIL] == [None, None, "none"]
 
 
-@pytest.mark.parametrize("name", ["linear_cross_entropy", "linear_kl_divergence"])
+@pytest.mark.parametrize(
+    "name", ["linear_cross_entropy", "linear_kl_divergence", "sharded_linear_cross_entropy"]
+)
 def test_fused_losses_share_it_but_return_a_mean(name):
     parameters = inspect.signature(getattr(xentjax, name)).parameters
     assert [parameters[o].default for o in TAIL] == [None, None, "mean"]

@@ -25,6 +25,7 @@ _HOME = {
     "perplexity": "losses.units",
     "plan": "fused.plan",
     "reduce": "losses.reduction",
+    "sharded_linear_cross_entropy": "fused.sharded",
     "sigmoid_cross_entropy": "losses.sigmoid",
     "softmax_cross_entropy": "losses.softmax",
     "squared_error": "losses.regression",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from xentjax.fused.linear_kl_divergence import linear_kl_divergence
     from xentjax.fused.linear_log_probs import linear_log_probs
     from xentjax.fused.plan import plan
+    from xentjax.fused.sharded import sharded_linear_cross_entropy
     from xentjax.losses.distillation import distillation_loss
     from xentjax.losses.divergence import (
         entropy,

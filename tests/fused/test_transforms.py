@@ -4,7 +4,9 @@ In float64, where a wrong derivative and a rounding are eight digits apart. Seve
 tiles of three: several tiles, the last one padded.
 """
 
+import re
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -322,3 +324,9 @@ def test_devices_that_share_a_batch_add_up_to_one_device(reduction, where_is_gra
     got = jax.jit(found)(hidden, weight, labels)
     wanted = jax.jit(slopes(single))(hidden, weight, labels)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-13), got, wanted)
+
+
+def test_the_docs_hold_the_same_table():
+    page = Path(__file__).parents[2] / "docs" / "design" / "05-linear-cross-entropy.md"
+    listed = re.split(r"[|;]", page.read_text())
+    assert set(ROWS) - {"value"} <= {entry.strip() for entry in listed}
