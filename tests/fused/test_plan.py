@@ -7,7 +7,7 @@ import pytest
 
 from xentjax.fused import Plan, plan
 from xentjax.fused.cases import CPU, GPU, MEMORY, SIZES
-from xentjax.fused.plan import planned
+from xentjax.fused.plan import planned, usual_block
 
 PLATFORMS = ("cpu", "gpu", "tpu")
 
@@ -30,10 +30,9 @@ def test_no_rows_are_one_empty_tile():
 def within(budget, n, d, v, dtype, platform):
     """The plan, or None where it is refused with a message that names the budget."""
     with contextlib.ExitStack() as stack:
-        smallest = min(
-            planned(n, d, v, dtype, rows, platform).temp_bytes
-            for rows in range(1, min(n, 4096) + 1)
-        )
+        block, most = usual_block(platform), plan(n, d, v, dtype, platform=platform).tile
+        plans = (planned(n, d, v, dtype, rows, block) for rows in range(1, most + 1))
+        smallest = min(p.temp_bytes for p in plans)
         if smallest > budget:
             stack.enter_context(pytest.raises(ValueError, match=f"memory_budget={budget} is too"))
         return plan(n, d, v, dtype, memory_budget=budget, platform=platform)

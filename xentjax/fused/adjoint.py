@@ -7,7 +7,8 @@ a derivative with respect to its residuals; hence this primitive, which knows al
 """
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -25,6 +26,9 @@ def with_adjoint(
 ) -> Any:
     """fun(residuals, linear), transposed by calling adjoint(residuals, cotangents).
 
+    Give both as values that compare equal (frozen dataclasses), not as closures made anew, and an
+    eager call compiles once.
+
     Args:
       fun: linear in its second argument; written in differentiable terms, so that derivatives
         with respect to the residuals exist too.
@@ -33,23 +37,11 @@ def with_adjoint(
       residuals: a pytree of arrays.
       linear: a pytree of arrays.
     """
-    flat_residuals, residual_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, residuals))
-    flat_linear, linear_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, linear))
-    count = len(flat_residuals)
-    out_tree: Any = None
-
-    def flat_fun(*args):
-        nonlocal out_tree
-        out = fun(residual_tree.unflatten(args[:count]), linear_tree.unflatten(args[count:]))
-        out, out_tree = jax.tree.flatten(out)
-        return out
-
-    def flat_adjoint(*args):
-        back = adjoint(residual_tree.unflatten(args[:count]), out_tree.unflatten(args[count:]))
-        assert jax.tree.structure(back) == linear_tree
-        return jax.tree.leaves(back)
-
-    outs = _bind(flat_fun, flat_adjoint, flat_residuals, flat_linear)
+    residuals, residual_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, residuals))
+    linear, linear_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, linear))
+    ahead = _Flat(fun, residual_tree, linear_tree)
+    out_tree = jax.tree.structure(jax.eval_shape(ahead.whole, *residuals, *linear))
+    outs = _bind(ahead, _Flat(adjoint, residual_tree, out_tree), residuals, linear)
     return out_tree.unflatten(outs)
 
 
@@ -59,7 +51,49 @@ def undivided(fun: Callable[..., Any], *args: Any) -> Any:
     Inside a derivative rule JAX takes loops apart, known work from unknown, and in doing so
     drops the derivative rules within and lifts arrays of the size of a tile out of the loop.
     """
-    return with_adjoint(lambda given, _: fun(*given), lambda *_: (), args, ())
+    return with_adjoint(_Plain(fun), _nothing, args, ())
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A function with nothing to be linear in."""
+
+    fun: Callable[..., Any]
+
+    def __call__(self, given: Any, _: Any) -> Any:
+        return self.fun(*given)
+
+
+def _nothing(*_: Any) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """A function of two pytrees as one of flat arrays."""
+
+    fun: Callable[[Any, Any], Any]
+    first: Any
+    second: Any
+
+    def whole(self, *args: Array) -> Any:
+        count = self.first.num_leaves
+        return self.fun(self.first.unflatten(args[:count]), self.second.unflatten(args[count:]))
+
+    def __call__(self, *args: Array) -> tuple[Array, ...]:
+        return tuple(jax.tree.leaves(self.whole(*args)))
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A function of flat arrays, mapped over one more axis."""
+
+    fun: Callable[..., Any]
+    in_axes: tuple[int | None, ...]
+    out_axes: Any
+
+    def __call__(self, *args: Array) -> tuple[Array, ...]:
+        return jax.vmap(self.fun, in_axes=self.in_axes, out_axes=self.out_axes)(*args)
 
 
 _adjoint_p = Primitive("linear_with_adjoint")
@@ -70,12 +104,17 @@ def _bind(fun: Callable, adjoint: Callable, residuals: list, linear: list) -> li
     # Traced on the arguments themselves: their types know mesh axes, which shapes alone do not.
     forward = jax.make_jaxpr(fun)(*residuals, *linear)
     params = {"forward": forward, "fun": fun, "adjoint": adjoint, "count": len(residuals)}
-    return _adjoint_p.bind(*residuals, *linear, **params)
+    return list(_adjoint_p.bind(*residuals, *linear, **params))
 
 
 @_adjoint_p.def_impl
-def _impl(*args, forward, **_):
-    return jax.jit(jaxpr_as_fun(forward))(*args)
+def _impl(*args, fun, **_):
+    return _compiled(fun)(*args)
+
+
+@lru_cache(maxsize=256)
+def _compiled(fun: Callable) -> Callable:
+    return jax.jit(fun)
 
 
 @_adjoint_p.def_abstract_eval
@@ -127,14 +166,10 @@ def _batch(args, dims, *, forward, fun, adjoint, count):
     for i in range(count, len(args)):
         if dims[i] is None:
             args[i], dims[i] = jnp.broadcast_to(args[i], (size, *args[i].shape)), 0
-    outs = _bind(
-        jax.vmap(fun, in_axes=dims, out_axes=0),
-        jax.vmap(
-            adjoint, in_axes=dims[:count] + [0] * len(forward.out_avals), out_axes=dims[count:]
-        ),
-        args[:count],
-        args[count:],
-    )
+    back_dims = (*dims[:count], *[0] * len(forward.out_avals))
+    mapped = _Mapped(fun, tuple(dims), 0)
+    mapped_adjoint = _Mapped(adjoint, back_dims, tuple(dims[count:]))
+    outs = _bind(mapped, mapped_adjoint, args[:count], args[count:])
     return outs, [0] * len(outs)
 
 

@@ -9,16 +9,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from xentjax.fused.layout import Layout
-from xentjax.fused.plan import Plan, plan, planned
+from xentjax.fused.plan import Plan, plan, planned, usual_block
 from xentjax.losses import inputs
-from xentjax.losses.reduction import example_mask, real_array
+from xentjax.losses.reduction import real_array
 
 
 def head(
@@ -61,12 +60,17 @@ def _floating(x: ArrayLike, name: str, what: str) -> Array:
             f"{name} ({what}) must be floating point, got {x.dtype}; convert with "
             f"jnp.asarray({name}, jnp.float32)"
         )
+    if x.dtype.itemsize < 2:
+        raise TypeError(
+            f"{name} is {x.dtype}, whose scale is not part of the array: multiply it out first, "
+            f"{name}.astype(jnp.bfloat16) * scale"
+        )
     return x
 
 
 def _vocab_axis(vocab_axis: Any, owner: str) -> int:
     try:
-        axis = operator.index(vocab_axis)
+        axis = None if isinstance(vocab_axis, bool) else operator.index(vocab_axis)
     except TypeError:
         axis = None
     if axis not in (0, 1, -1, -2):
@@ -164,11 +168,6 @@ def finite(value: ArrayLike, name: str) -> Array:
     return inputs.scalar(value, name, "be finite", lambda v: abs(v) < jnp.inf)
 
 
-def mask(where: ArrayLike | None, batch: tuple[int, ...]) -> Array | None:
-    """`where` as one boolean for each example, or None."""
-    return example_mask(where, batch)
-
-
 def index_labels(
     labels: ArrayLike,
     hidden: Array,
@@ -177,7 +176,7 @@ def index_labels(
     ignore_index: int | None,
 ) -> Array:
     """Integer labels, one for each example, those that count known to be in [0, V)."""
-    found = real_array(labels, "labels")
+    found = inputs.label_array(labels)
     if not jnp.issubdtype(found.dtype, jnp.integer):
         raise TypeError(
             f"labels must be integer indices, got {found.dtype}; distributions over the "
@@ -207,15 +206,16 @@ def tiling(
         classes = -(-classes // layout.devices(layout.vocab_axis_name))
     dtype = jnp.result_type(hidden, weight)
     if tile is None:
-        tile = max(1, plan(n, d, classes, dtype).tile // heads)
+        tile = plan(n, d, classes, dtype)
     if isinstance(tile, Plan):
-        tile = tile.tile
+        rows = max(1, tile.tile // heads)
+        return planned(n, d, classes, dtype, rows, tile.block)
     try:
         rows = operator.index(tile)
     except TypeError:
-        raise TypeError(
-            f"tile must be a number of rows or a plan(...), got {type(tile).__name__}"
-        ) from None
+        rows = None
+    if rows is None or isinstance(tile, bool):
+        raise TypeError(f"tile must be a number of rows or a plan(...), got {tile!r}")
     if rows < 1:
         raise ValueError(f"tile must be at least 1 row, got {rows}")
-    return planned(n, d, classes, dtype, rows, jax.default_backend())
+    return planned(n, d, classes, dtype, rows, usual_block())

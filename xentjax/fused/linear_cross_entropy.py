@@ -18,7 +18,7 @@ from xentjax.fused.plan import Plan
 from xentjax.fused.rows import CrossEntropyRows
 from xentjax.fused.tiles import Head, Spec
 from xentjax.losses import inputs
-from xentjax.losses.reduction import check_reduction
+from xentjax.losses.reduction import check_reduction, example_mask
 
 
 def linear_cross_entropy(
@@ -50,7 +50,8 @@ def linear_cross_entropy(
     with at most a tile of them in memory. For "mean" and "sum" the gradient is found in the
     forward pass: three matrix products, 6·N·D·V FLOP, for value and both gradients. For "none"
     the backward pass computes each tile again: 8·N·D·V. Prefer it to dense logits whenever they
-    would be large; small ones make a single tile, and cost the same.
+    would be large; with a small vocabulary all rows make a single tile, the dense loss itself.
+    Products have JAX's default precision (`jax.default_matmul_precision`), forward and backward.
 
     Args:
       hidden: floating [*batch, D], any leading dimensions; N examples in all.
@@ -70,7 +71,8 @@ def linear_cross_entropy(
       reduction: "mean", "sum" or "none".
       tile: rows in a tile, or a `plan(…)`; None takes what `plan` says for these shapes.
       vocab_axis_name: inside `jax.shard_map`, the mesh axis over which `weight`, `bias` and
-        `class_weights` hold parts of the vocabulary, in order. Labels stay global indices.
+        `class_weights` hold parts of the vocabulary, in order. Labels stay global indices. A mean
+        there is over the examples of one device: take "sum" and add up over the data's axes.
       vocab_size: V with `vocab_axis_name`, if the last parts are padded; columns past it count
         nothing.
 
@@ -147,8 +149,8 @@ def checked_cross_entropy(
     hidden, weight = operands["hidden"], operands["weight"]
     vocab_axis_name, vocab_size = part_of
     classes = arguments.vocabulary(weight.shape[axis], vocab_axis_name, vocab_size)
-    ignore_index = inputs.as_index(ignore_index, "ignore_index")
-    keep = arguments.mask(where, hidden.shape[:-1])
+    ignore_index = inputs.ignored_label(ignore_index)
+    keep = example_mask(where, hidden.shape[:-1])
     labels = arguments.index_labels(labels, hidden, classes, keep, ignore_index)
     operands |= arguments.class_weights(class_weights, weight.shape[axis])
     operands |= arguments.options(

@@ -13,7 +13,7 @@ from xentjax.fused.plan import Plan
 from xentjax.fused.rows import DivergenceRows
 from xentjax.fused.tiles import Head, Spec
 from xentjax.losses import inputs
-from xentjax.losses.reduction import check_reduction
+from xentjax.losses.reduction import check_reduction, example_mask
 
 
 def linear_kl_divergence(
@@ -55,7 +55,7 @@ def linear_kl_divergence(
       student_soft_cap: keeps the student's logits within ±cap, or None.
       teacher_soft_cap: the same for the teacher.
       reduction: "mean" (over examples; torch calls it "batchmean"), "sum" or "none".
-      tile: rows in a tile, or a `plan(…)`; None takes half of what `plan` says, for two heads.
+      tile: rows in a tile; or a `plan(…)`, of whose rows two heads take half; None likewise.
 
     Returns:
       Nats ≥ 0, float32 (float64 when an operand is): a scalar, or [*batch] for "none".
@@ -106,7 +106,7 @@ def linear_kl_divergence(
     )
     return _kl_divergence(
         operands,
-        arguments.mask(where, hidden.shape[:-1]),
+        example_mask(where, hidden.shape[:-1]),
         inputs.as_array(weights),
         spec=Spec(DivergenceRows(), heads, tiling.tile, tiling.block),
         reduction=reduction,

@@ -19,6 +19,7 @@ from xentjax.fused.plan import Plan
 from xentjax.fused.rows import LogProbRows
 from xentjax.fused.tiles import Head, Spec
 from xentjax.losses import inputs
+from xentjax.losses.reduction import example_mask
 
 
 class LinearLogProbs(NamedTuple):
@@ -104,14 +105,14 @@ def linear_log_probs(
     hidden, weight = operands["hidden"], operands["weight"]
     part = weight.shape[axis]
     classes = arguments.vocabulary(part, vocab_axis_name, vocab_size)
-    ignore_index = inputs.as_index(ignore_index, "ignore_index")
-    keep = arguments.mask(where, hidden.shape[:-1])
+    ignore_index = inputs.ignored_label(ignore_index)
+    keep = example_mask(where, hidden.shape[:-1])
     labels = arguments.index_labels(labels, hidden, classes, keep, ignore_index)
     operands |= arguments.options(
         soft_cap=(None, soft_cap, inputs.positive),
         logit_scale=(1, logit_scale, arguments.finite),
     )
-    layout = None if vocab_axis_name else explicit_layout(hidden, weight, axis)
+    layout = explicit_layout(hidden, weight, axis) if vocab_axis_name is None else None
     if layout is not None:
         vocab_axis_name = layout.vocab_axis_name
     tiling = arguments.tiling(tile, hidden, part, weight, layout=layout)

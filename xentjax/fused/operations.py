@@ -8,6 +8,7 @@ would recompute the scores and need four.
 the scores again: 8·N·D·V FLOP.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -36,19 +37,34 @@ def weighted_total(spec: Spec, shares: Array, operands: Operands, examples: Exam
 def _weighted_total_jvp(spec, primals, tangents):
     shares, operands, examples = primals
     dshares, doperands = tangents[0], _moved(tangents[1])
+    unit = _unit(shares, operands)
     if doperands:
-        gradient = partial(tiles.gradient, spec, wanted=frozenset(doperands))
-        values, slopes = undivided(gradient, operands, examples, shares)
+        both = _Both(spec, frozenset(doperands))
+        each = shares if unit is None else shares / unit
+        values, slopes = undivided(both, operands, examples, each)
     else:
         values, slopes = tiles.forward(spec, operands, examples), {}
     derivative = jnp.zeros_like(values, shape=())
     for name, slope in slopes.items():
         along = jnp.sum(slope.astype(values.dtype) * doperands[name].astype(values.dtype))
         shared = spec.axis_name is not None and name in PER_CLASS
+        along = along if unit is None else along * unit
         derivative += lax.psum(along, spec.axis_name) if shared else along
     if not isinstance(dshares, SymbolicZero):
         derivative += jnp.sum(values * dshares)
     return jnp.sum(shares * values), derivative
+
+
+def _unit(shares: Array, operands: Operands) -> Array | None:
+    """A power of two near the largest share of a float16 model, else None.
+
+    The gradient found in the forward pass is stored in float16 before the caller's cotangent, and
+    with it any loss scale, is known: 1/N of a small probability would be lost.
+    """
+    if all(x.dtype != jnp.float16 for x in operands.values()):
+        return None
+    largest = jnp.max(jnp.abs(lax.stop_gradient(shares)), initial=0)
+    return jnp.where(largest > 0, jnp.exp2(jnp.round(jnp.log2(largest))), 1)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -65,22 +81,48 @@ def _row_values_jvp(spec, primals, tangents):
         return values, jax.tree.map(jnp.zeros_like, values)
     wanted = frozenset(moved)
 
-    def along(given, tangents):
-        operands, examples = given
-        return tiles.derivative(spec, operands, examples, tangents)
+    return values, with_adjoint(_Along(spec), _Back(spec, wanted), primals, moved)
 
-    def back(given, cotangents):
+
+@dataclass(frozen=True)
+class _Along:
+    """The derivative of row values along tangents."""
+
+    spec: Spec
+
+    def __call__(self, given: Any, tangents: Operands) -> Any:
         operands, examples = given
-        gradient = partial(tiles.gradient, spec, operands, examples, wanted=wanted)
-        if spec.axis_name is None or mesh_axis.is_typed(spec.axis_name):
-            return gradient(cotangents)[1]
+        return tiles.derivative(self.spec, operands, examples, tangents)
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Row values and their gradients for given cotangents."""
+
+    spec: Spec
+    wanted: frozenset[str]
+
+    def __call__(self, operands: Operands, examples: Examples, cotangents: Any) -> Any:
+        return tiles.gradient(self.spec, operands, examples, cotangents, self.wanted)
+
+
+@dataclass(frozen=True)
+class _Back:
+    """The transpose of `_Along`: gradients alone."""
+
+    spec: Spec
+    wanted: frozenset[str]
+
+    def __call__(self, given: Any, cotangents: Any) -> dict[str, Array]:
+        both, axis_name = _Both(self.spec, self.wanted), self.spec.axis_name
+        operands, examples = given
+        if axis_name is None or mesh_axis.is_typed(axis_name):
+            return both(operands, examples, cotangents)[1]
         # shard_map(check_vma=False) gives each device a share of the cotangent and adds up the
         # gradients of what all devices hold alike.
-        found = gradient(mesh_axis.total(cotangents, spec.axis_name))[1]
-        share = 1 / lax.axis_size(spec.axis_name)
+        found = both(operands, examples, mesh_axis.total(cotangents, axis_name))[1]
+        share = 1 / lax.axis_size(axis_name)
         return {name: g if name in PER_CLASS else g * share for name, g in found.items()}
-
-    return values, with_adjoint(along, back, primals, moved)
 
 
 def _moved(tangents: dict[str, Any]) -> dict[str, Array]:
@@ -99,7 +141,8 @@ def reduced(
 ) -> Array:
     """The rows' one value an example, [*batch], masked, weighed and reduced."""
     batch = operands[spec.heads[0].hidden].shape[:-1]
-    like = jnp.zeros(batch, sum_dtype(*operands.values()))
+    names = [name for head in spec.heads for name in (head.hidden, head.weight)]
+    like = jnp.zeros(batch, sum_dtype(*(operands[name] for name in names)))
     weights = example_weights(weights, like)
     if reduction == "none":
         losses = rows(spec, operands, labels, keep, layout)

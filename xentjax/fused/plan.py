@@ -6,6 +6,7 @@ on a CPU and some thousands on a GPU.
 """
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +35,8 @@ class Plan(NamedTuple):
 
 # Rows up to which the rate of a product grows (bench/linear.py), by platform.
 _ROWS = {"cpu": 448, "gpu": 4096, "tpu": 2048}
+# With a small vocabulary a tile has as many rows as make this many scores: often all of them.
+_SCORES = 2**22
 # Columns of d weight a CPU updates at a time; others take one product and add it.
 _BLOCK = {"cpu": 1024}
 # Arrays of one tile that live at once: the scores, and their exponentials or slopes.
@@ -55,15 +58,18 @@ def plan(
       n: tokens N, all batch dimensions together; on one device.
       d: hidden size D.
       v: vocabulary V; of one device, where devices share it.
-      dtype: dtype of hidden states and weight.
+      dtype: dtype of hidden states and weight. A 16-bit weight beside float32 hidden states is
+        widened, and its gradient added up in float32: 8·D·V bytes more.
       memory_budget: bytes beyond arguments and results; None takes what runs at full rate.
       platform: "cpu", "gpu" or "tpu"; None for the default backend.
 
     Returns:
-      A `Plan`. Pass it, or its `tile`, as `tile=`.
+      A `Plan`. Pass it as `tile=`: a program exported for another platform then has its tiles.
 
     Raises:
-      ValueError: a size is negative, D or V is 0, or no tile fits the budget.
+      TypeError: a size is not an integer.
+      ValueError: a size is negative, D or V is 0, the platform is unknown, or no tile fits the
+        budget.
 
     Example:
       >>> p = plan(2048, 512, 32768, platform="cpu")
@@ -73,27 +79,36 @@ def plan(
     See Also:
       `linear_cross_entropy`.
     """
+    try:
+        n, d, v = operator.index(n), operator.index(d), operator.index(v)
+    except TypeError:
+        raise TypeError(f"plan needs integers, got n={n!r}, d={d!r}, v={v!r}") from None
     if n < 0 or d < 1 or v < 1:
         raise ValueError(f"plan needs n >= 0, d >= 1 and v >= 1, got n={n}, d={d}, v={v}")
-    platform = platform or jax.default_backend()
-    rows = min(max(n, 1), _ROWS.get(platform, _ROWS["gpu"]))
-    free = planned(n, d, v, dtype, rows, platform)
+    if platform not in (None, *_ROWS):
+        raise ValueError(f"platform must be one of {tuple(_ROWS)}, got {platform!r}")
+    most = _ROWS.get(platform or jax.default_backend(), _ROWS["gpu"])
+    rows = min(max(n, 1), max(most, _SCORES // v))
+    free = planned(n, d, v, dtype, rows, usual_block(platform))
     if memory_budget is not None:
-        return _within(memory_budget, n, d, v, dtype, free, platform)
-    padding = free.temp_bytes - _temp_bytes(free.tiles * free.tile, d, v, dtype, *free[:3])
-    if padding > free.temp_bytes // 4:
+        return _within(memory_budget, n, d, v, dtype, free)
+    if _padding_bytes(n, d, dtype, free.tile, free.tiles) > free.temp_bytes // 4:
         # Fewer rows that divide N, if not many fewer, save the padded copy of hidden states.
         for tiles in range(free.tiles + 1, 2 * free.tiles + 1):
             if n % tiles == 0:
-                return planned(n, d, v, dtype, n // tiles, platform)
+                return planned(n, d, v, dtype, n // tiles, free.block)
     return free
 
 
-def planned(n: int, d: int, v: int, dtype: Any, rows: int, platform: str) -> Plan:
+def usual_block(platform: str | None = None) -> int:
+    """Columns of d weight updated at a time on this platform."""
+    return _BLOCK.get(platform or jax.default_backend(), 0)
+
+
+def planned(n: int, d: int, v: int, dtype: Any, rows: int, block: int) -> Plan:
     """The plan with tiles of at most `rows` rows."""
     tiles = max(1, math.ceil(n / rows))
     rows = max(1, math.ceil(n / tiles))
-    block = _BLOCK.get(platform, 0)
     return Plan(rows, tiles, block, _temp_bytes(n, d, v, dtype, rows, tiles, block), 6 * n * d * v)
 
 
@@ -106,12 +121,16 @@ def _temp_bytes(n, d, v, dtype, rows, tiles, block) -> int:
     held += 2 * (d + rows) * block * sums
     if item < 4:
         held += d * v * sums  # d weight is added up in float32
-    if tiles * rows != n:
-        held += 2 * tiles * rows * d * item  # hidden states and their gradient, padded
+    held += _padding_bytes(n, d, dtype, rows, tiles)
     return held + 64 * (tiles * rows) + 2**20  # row vectors; constants and small buffers
 
 
-def _within(budget, n, d, v, dtype, free, platform) -> Plan:
+def _padding_bytes(n, d, dtype, rows, tiles) -> int:
+    """Hidden states and their gradient, padded where the tiles do not divide N."""
+    return 0 if tiles * rows == n else 2 * tiles * rows * d * jnp.dtype(dtype).itemsize
+
+
+def _within(budget, n, d, v, dtype, free) -> Plan:
     """The plan of most rows that fits the budget.
 
     All sizes in turn: bytes do not simply grow with rows, as tiles that do not divide N are padded.
@@ -119,7 +138,7 @@ def _within(budget, n, d, v, dtype, free, platform) -> Plan:
     found = least = free
     while found.temp_bytes > budget and found.tile > 1:
         # The next size that takes one more tile.
-        found = planned(n, d, v, dtype, found.tile - 1, platform)
+        found = planned(n, d, v, dtype, found.tile - 1, free.block)
         least = min(least, found, key=lambda p: p.temp_bytes)
     if found.temp_bytes <= budget:
         return found

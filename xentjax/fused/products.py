@@ -16,20 +16,23 @@ def sum_dtype(*arrays: Array) -> Any:
     return jnp.promote_types(jnp.result_type(*arrays), jnp.float32)
 
 
-def product(hidden: Array, weight: Array, vocab_axis: int) -> Array:
+def product(hidden: Array, weight: Array, vocab_axis: int, precision: Any) -> Array:
     """hidden · weight, [R, V]: operands in their common dtype, sums in at least float32."""
-    return dot(hidden, weight, (1, 1 - vocab_axis))
+    return dot(hidden, weight, (1, 1 - vocab_axis), precision)
 
 
-def dot(left: Array, right: Array, contract: tuple[int, int]) -> Array:
+def dot(left: Array, right: Array, contract: tuple[int, int], precision: Any) -> Array:
     """The product of two matrices over one axis of each."""
     dtype = jnp.result_type(left, right)
     left, right = left.astype(dtype), right.astype(dtype)
     axes = (((contract[0],), (contract[1],)), ((), ()))
-    return lax.dot_general(left, right, axes, preferred_element_type=sum_dtype(left, right))
+    sums = sum_dtype(left, right)
+    return lax.dot_general(left, right, axes, precision=precision, preferred_element_type=sums)
 
 
-def add_outer(total: Array, hidden: Array, slopes: Array, vocab_axis: int, block: int) -> Array:
+def add_outer(
+    total: Array, hidden: Array, slopes: Array, vocab_axis: int, block: int, precision: Any
+) -> Array:
     """total + hiddenᵀ · slopes (its transpose where the vocabulary comes first), in place.
 
     Block by block: a whole product would be a second array of the size of the weight, and on a
@@ -41,7 +44,9 @@ def add_outer(total: Array, hidden: Array, slopes: Array, vocab_axis: int, block
         some = lax.dynamic_slice_in_dim(slopes, start, size, axis=1)
         pair = (hidden, some) if vocab_axis == 1 else (some, hidden)
         here = lax.dynamic_slice_in_dim(total, start, size, axis=vocab_axis)
-        return lax.dynamic_update_slice_in_dim(total, here + dot(*pair, (0, 0)), start, vocab_axis)
+        return lax.dynamic_update_slice_in_dim(
+            total, here + dot(*pair, (0, 0), precision), start, vocab_axis
+        )
 
     if not 0 < block < classes:
         return add(total, 0, classes)

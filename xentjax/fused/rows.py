@@ -21,15 +21,21 @@ from xentjax.losses.softmax import index_losses
 
 
 def logits_of(scores: Array, extras: Operands, owner: str = "") -> Array:
-    """cap · tanh(s · (scores + bias) / cap), each step only where it is asked for."""
+    """cap · tanh(s · (scores + bias) / cap), each step only where it is asked for.
+
+    A class that the bias masks with −inf stays masked, whatever the scale and the cap.
+    """
+    masked = None
     if (bias := extras.get(owner + "bias")) is not None:
-        scores = scores + bias.astype(scores.dtype)[None, :]
+        bias = bias.astype(scores.dtype)[None, :]
+        masked = jnp.broadcast_to(bias == -jnp.inf, scores.shape)
+        scores = jnp.where(masked, 0, scores + bias)
     if (scale := extras.get(owner + "logit_scale")) is not None:
         scores = scores * scale.astype(scores.dtype)
     if (cap := extras.get(owner + "soft_cap")) is not None:
         cap = cap.astype(scores.dtype)
         scores = cap * jnp.tanh(scores / cap)
-    return scores
+    return scores if masked is None else jnp.where(masked, -jnp.inf, scores)
 
 
 @dataclass(frozen=True)
@@ -117,13 +123,14 @@ class DivergenceRows:
 
     def whole(self, scores: list[Array], extras: Operands, examples: Examples) -> Array:
         """The dense divergence, [R]."""
-        del examples
         student, teacher = (
             logits_of(score, extras, owner)
             for score, owner in zip(scores, ("student_", "teacher_"), strict=True)
         )
         temperature = extras.get("temperature", 1.0)
-        return kl_divergence_with_logits(student, teacher, temperature=temperature)
+        return kl_divergence_with_logits(
+            student, teacher, temperature=temperature, where=examples.keep
+        )
 
 
 def _option(extras: Operands, name: str, like: Array) -> Array | None:

@@ -14,7 +14,7 @@ place, block by block of the vocabulary. The bodies are plain differentiable JAX
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -28,8 +28,8 @@ from xentjax.fused.products import add_outer, dot, product, sum_dtype
 # Everything a derivative may be asked for, by name: hidden [N, D] and weight of each head, and
 # what scores pass through on their way to the loss ("bias" [V], "z_loss" [], …).
 Operands = Mapping[str, Array]
-# Those with an entry for each class, which devices may hold in parts.
 
+# Those with an entry for each class, which devices may hold in parts.
 PER_CLASS = frozenset({"weight", "bias", "class_weights"})
 
 
@@ -81,6 +81,8 @@ class Spec:
       tile: rows in a tile.
       block: columns of d weight updated at a time; 0 for all at once.
       axis_name: the mesh axis that holds the vocabulary in parts, or None.
+      precision: JAX's default precision of products when the loss was called, which a backward
+        pass traced later must keep.
     """
 
     rows: Rows | SharedRows
@@ -88,10 +90,14 @@ class Spec:
     tile: int
     block: int
     axis_name: str | None = None
+    precision: str | None = field(
+        default_factory=lambda: jax.config.jax_default_matmul_precision  # pyright: ignore
+    )
 
 
 def forward(spec: Spec, operands: Operands, examples: Examples) -> Any:
     """The row values alone: one product a head."""
+    examples = _padding_masked(spec, operands, examples)
 
     def tile(_, xs):
         hiddens, examples = xs
@@ -115,6 +121,7 @@ def gradient(
       wanted: names of operands; any other costs nothing.
     """
     extras = _extras(spec, operands)
+    examples = _padding_masked(spec, operands, examples)
 
     @jax.checkpoint
     def tile(sums, xs):
@@ -129,10 +136,12 @@ def gradient(
             # The products of a 16-bit model are 16-bit products, with float32 sums.
             slope = slope.astype(jnp.result_type(hidden, weight))
             if head.hidden in wanted:
-                dhiddens[head.hidden] = dot(slope, weight, (1, head.vocab_axis))
+                dhiddens[head.hidden] = dot(slope, weight, (1, head.vocab_axis), spec.precision)
             if head.weight in wanted:
                 total = sums[head.weight]
-                sums[head.weight] = add_outer(total, hidden, slope, head.vocab_axis, spec.block)
+                sums[head.weight] = add_outer(
+                    total, hidden, slope, head.vocab_axis, spec.block, spec.precision
+                )
         if spec.axis_name is None:
             dhiddens = {name: x.astype(operands[name].dtype) for name, x in dhiddens.items()}
         return sums, (outs, dhiddens)
@@ -148,13 +157,14 @@ def gradient(
     if spec.axis_name is not None:
         dhiddens = mesh_axis.total(dhiddens, spec.axis_name)
     found = sums | dhiddens
-    return outs, {name: found[name].astype(operands[name].dtype) for name in wanted}
+    return outs, {name: found[name].astype(operands[name].dtype) for name in sorted(wanted)}
 
 
 def derivative(spec: Spec, operands: Operands, examples: Examples, tangents: Operands) -> Any:
     """The row values' derivative along tangents of some operands."""
     extras = _extras(spec, operands)
     dextras = {name: tangents.get(name, jnp.zeros_like(x)) for name, x in extras.items()}
+    examples = _padding_masked(spec, operands, examples)
 
     @jax.checkpoint
     def tile(_, xs):
@@ -165,9 +175,13 @@ def derivative(spec: Spec, operands: Operands, examples: Examples, tangents: Ope
         for head, score in zip(spec.heads, scores, strict=True):
             moved = jnp.zeros_like(score)
             if head.hidden in dhiddens:
-                moved += product(dhiddens[head.hidden], operands[head.weight], head.vocab_axis)
+                moved += product(
+                    dhiddens[head.hidden], operands[head.weight], head.vocab_axis, spec.precision
+                )
             if head.weight in tangents:
-                moved += product(hiddens[head.hidden], tangents[head.weight], head.vocab_axis)
+                moved += product(
+                    hiddens[head.hidden], tangents[head.weight], head.vocab_axis, spec.precision
+                )
             along.append(moved)
 
         def values(scores, extras):
@@ -242,6 +256,19 @@ def axes_of(spec: Spec, name: str, axes: frozenset[str]) -> frozenset[str]:
     return axes if name in PER_CLASS else axes - {spec.axis_name}
 
 
+def _padding_masked(spec: Spec, operands: Operands, examples: Examples) -> Examples:
+    """Examples with a mask where rows added to the last tile could say something.
+
+    Without options they cannot: zeros have a finite loss, and meet a zero cotangent. A bias of −inf
+    makes it infinite.
+    """
+    n = operands[spec.heads[0].hidden].shape[0]
+    count, rows = tile_rows(n, spec.tile)
+    if examples.keep is not None or count * rows == n or not _extras(spec, operands):
+        return examples
+    return examples._replace(keep=jnp.ones(n, bool))
+
+
 def _kept(hiddens: dict[str, Array], examples: Examples) -> dict[str, Array]:
     """Rows left out become zeros: 0 · NaN would reach d weight."""
     if examples.keep is None:
@@ -251,7 +278,8 @@ def _kept(hiddens: dict[str, Array], examples: Examples) -> dict[str, Array]:
 
 def _scores(spec: Spec, hiddens: dict[str, Array], operands: Operands) -> list[Array]:
     return [
-        product(hiddens[head.hidden], operands[head.weight], head.vocab_axis) for head in spec.heads
+        product(hiddens[head.hidden], operands[head.weight], head.vocab_axis, spec.precision)
+        for head in spec.heads
     ]
 
 
@@ -272,7 +300,7 @@ def _over_tiles(tile_size: int, body: Callable, carry: Any, xs: Any) -> tuple[An
         return body(carry, xs)
 
     def cut(x):
-        # Rows added at the end meet a zero cotangent, and their values are cut off again.
+        # Rows added at the end are masked (zero is False), and their values are cut off again.
         padded = jnp.pad(x, [(0, count * rows - n)] + [(0, 0)] * (x.ndim - 1))
         return padded.reshape(count, rows, *x.shape[1:])
 

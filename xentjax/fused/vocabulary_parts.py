@@ -26,6 +26,8 @@ class Parts(NamedTuple):
     top: Array  # m, its largest logit, a constant to differentiation
     rest: Array  # Σ exp(x − m) without the label
     total: Array  # Σ exp(x − m)
+    others: Array  # Σ exp(x − m) without the largest
+    lead: Array  # the largest logit minus m: 0, but with a derivative
     depth: Array  # Σ exp(x − m) (m − x)
     label_logit: Array  # the label's logit, or 0 where another device holds it
     label_weight: Array  # its class weight, likewise
@@ -68,6 +70,8 @@ def part(
         top=top,
         rest=total(exps, ~is_label),
         total=jnp.sum(exps, axis=1),
+        others=total(exps, column - first != jnp.argmax(logits, axis=1)[:, None]),
+        lead=jnp.maximum(largest, limits.min) - top,
         depth=jnp.sum(exps * under, axis=1),
         label_logit=total(logits, is_label),
         label_weight=total(weights, is_label),
@@ -95,11 +99,15 @@ def join(parts: Parts, examples: Examples, classes: int) -> Whole:
     depth = jnp.sum(scale * (parts.depth + parts.total * below_top), axis=0) / total
     uniform = jnp.sum(parts.mass * (log_total[None] + below_top) + parts.below, axis=0)
     leader = jnp.argmax(parts.top, axis=0)
+    leads = jnp.arange(parts.top.shape[0])[:, None] == leader[None]
+    # 1 + what follows is Σ exp(x − M): the leader's own 1 is left out, its derivative is not.
+    beside = jnp.where(leads, jnp.expm1(parts.lead), scale * jnp.exp(parts.lead))
+    spread = jnp.log1p(jnp.sum(parts.others * scale + beside, axis=0))
     return Whole(
         nll=nll,
         logsumexp=log_total + top,
         uniform=uniform / jnp.sum(parts.allowed, axis=0),
-        entropy=log_total + depth,
+        entropy=spread + depth,
         label_weight=jnp.sum(parts.label_weight, axis=0),
         prediction=jnp.take_along_axis(parts.best, leader[None], axis=0)[0],
     )

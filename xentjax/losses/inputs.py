@@ -70,13 +70,13 @@ def fraction(value: ArrayLike, name: str) -> Array:
 
 
 def non_negative(value: ArrayLike, name: str) -> Array:
-    """An option that is at least 0; see `scalar`."""
-    return scalar(value, name, "be non-negative", lambda v: v >= 0)
+    """A finite option that is at least 0; see `scalar`."""
+    return scalar(value, name, "be non-negative and finite", lambda v: (v >= 0) & (v < np.inf))
 
 
 def positive(value: ArrayLike, name: str) -> Array:
-    """An option above 0; see `scalar`."""
-    return scalar(value, name, "be positive", lambda v: v > 0)
+    """A finite option above 0; see `scalar`."""
+    return scalar(value, name, "be positive and finite", lambda v: (v > 0) & (v < np.inf))
 
 
 def scalar(value: ArrayLike, name: str, demand: str, is_right: Callable[[Any], Any]) -> Array:
@@ -85,6 +85,8 @@ def scalar(value: ArrayLike, name: str, demand: str, is_right: Callable[[Any], A
     A known value that is not right raises ValueError; a traced one becomes NaN.
     """
     number = real_array(value, name)
+    if number.dtype == jnp.bool_:
+        raise TypeError(f"{name} must be a number, got {value}")
     if number.shape != ():
         raise ValueError(f"{name} must be one number, got shape {number.shape}")
     # In numpy: inside a caller's jit even a known number would be traced.
@@ -94,12 +96,14 @@ def scalar(value: ArrayLike, name: str, demand: str, is_right: Callable[[Any], A
 
 
 def require_non_negative(value: ArrayLike | None, name: str) -> None:
-    """Raises ValueError when a known array holds a negative number or NaN."""
+    """Raises ValueError when a known array holds a negative number, an infinite one or NaN."""
     if value is None:
         return
     real_array(value, name)
-    if is_concrete(value) and not bool(np.all(np.asarray(value) >= 0)):
-        raise ValueError(f"{name} must be non-negative, got {value}")
+    if is_concrete(value):
+        values = np.asarray(value)
+        if not bool(np.all((values >= 0) & (values < np.inf))):
+            raise ValueError(f"{name} must be non-negative and finite, got {value}")
 
 
 def require_distribution(
@@ -196,8 +200,25 @@ def narrow_indices(
     return labels.astype(jnp.int32), keep
 
 
+def ignored_label(value: Any) -> int | None:
+    """`ignore_index` as a Python int that labels can be compared with."""
+    found = as_index(value, "ignore_index")
+    if found is not None and not -(2**31) <= found < 2**31:
+        raise ValueError(f"ignore_index must lie in [-2**31, 2**31), got {found}")
+    return found
+
+
+def label_array(labels: ArrayLike) -> Array:
+    """Labels as an array; 64-bit numpy ones clamped, which without x64 would wrap 2³² + 1 to 1."""
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.dtype.itemsize == 8:
+        labels = np.clip(labels, 0 if labels.dtype.kind == "u" else -(2**31), 2**31 - 1)
+    return real_array(labels, "labels")
+
+
 def as_index(value: Any, name: str) -> int | None:
     """An optional integer option as a Python int."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value}")
     if value is None:
         return None
     try:

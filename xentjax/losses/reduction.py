@@ -232,4 +232,6 @@ def _total_weight(losses: Array, counted: Array | None) -> Array:
 
 def is_concrete(*arrays: object) -> bool:
     """Whether all values can be looked at now: an eager call, not a trace."""
-    return not any(isinstance(x, Tracer) for x in arrays)
+    return not any(
+        isinstance(x, Tracer) or not getattr(x, "is_fully_addressable", True) for x in arrays
+    )

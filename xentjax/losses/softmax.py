@@ -104,8 +104,8 @@ def softmax_cross_entropy(
       targets' own entropy is to be subtracted.
     """
     check_reduction(reduction)
-    given, logits, labels = labels, jnp.asarray(logits), jnp.asarray(labels)
-    ignore_index = inputs.as_index(ignore_index, "ignore_index")
+    given, logits, labels = labels, jnp.asarray(logits), inputs.label_array(labels)
+    ignore_index = inputs.ignored_label(ignore_index)
     _require_dtypes(logits, labels, ignore_index)
     inputs.require_non_negative(class_weights, "class_weights")
     axes = inputs.class_axes(logits, axis)
