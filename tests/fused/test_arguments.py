@@ -39,7 +39,7 @@ OF_BOTH = [
     ({"where": np.ones(6)}, TypeError, "where must be boolean"),
     ({"where": np.ones(5, bool)}, ValueError, r"where.*\(5,\).*wanted \(6,\)"),
     ({"ignore_index": 1.5}, TypeError, "ignore_index must be an integer, got 1.5"),
-    ({"soft_cap": 0.0}, ValueError, "soft_cap must be positive, got 0"),
+    ({"soft_cap": 0.0}, ValueError, "soft_cap must be positive and finite, got 0"),
     ({"soft_cap": np.ones(2)}, ValueError, r"soft_cap must be one number, got shape \(2,\)"),
     ({"logit_scale": np.inf}, ValueError, "logit_scale must be finite, got inf"),
     ({"tile": 0}, ValueError, "tile must be at least 1 row, got 0"),
@@ -50,7 +50,7 @@ OF_BOTH = [
 OF_LOSS = [
     ({"label_smoothing": -0.1}, ValueError, r"label_smoothing must lie in \[0, 1\], got -0.1"),
     ({"label_smoothing": 1.5}, ValueError, r"label_smoothing must lie in \[0, 1\], got 1.5"),
-    ({"z_loss": -1.0}, ValueError, "z_loss must be non-negative, got -1"),
+    ({"z_loss": -1.0}, ValueError, "z_loss must be non-negative and finite, got -1"),
     ({"reduction": "avg"}, ValueError, "reduction must be one of.*'avg'"),
     ({"reduction": "men"}, ValueError, "did you mean 'mean'"),
     ({"class_weights": np.ones(3)}, ValueError, r"class_weights.*\(3,\), wanted \(5,\)"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from xentjax.fused import linear_cross_entropy, linear_kl_divergence, linear_log_probs
+from xentjax.losses.reduction import reduce
 from xentjax.testing import assert_loss_contract
 
 RNG = np.random.default_rng(0)
@@ -33,16 +34,21 @@ NO_CLASS = {"masked_class": "hidden states have no class axis to mask"}
 
 @pytest.mark.parametrize(
     ("loss", "inputs"),
-    [(cross_entropy, (HIDDEN, LABELS)), (divergence, (HIDDEN, TEACHER))],
+    [
+        (cross_entropy, (HIDDEN, LABELS)),
+        pytest.param(divergence, (HIDDEN, TEACHER), marks=pytest.mark.slow),
+    ],
 )
 def test_fused_losses_keep_the_contract(loss, inputs, report_figure):
     report = assert_loss_contract(loss, inputs, leave_out=NO_CLASS)
     report_figure(f"contract, fused {loss.__name__}: {report}")
 
 
+@pytest.mark.slow
 def test_log_probs_keep_it_as_the_cross_entropy_they_are(report_figure):
-    def loss(hidden, labels, **options):
-        return -linear_log_probs(hidden, WEIGHT, labels, tile=3, **options).log_prob
+    def loss(hidden, labels, where=None, weights=None, reduction="none"):
+        found = linear_log_probs(hidden, WEIGHT, labels, where=where, tile=3)
+        return reduce(-found.log_prob, where=where, weights=weights, reduction=reduction)
 
     report = assert_loss_contract(
         loss,

@@ -44,10 +44,10 @@ def test_either_layout_and_every_reduction_stay_within_it_too(dtype, options):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_every_option_together_holds_at_most_twice_as_much(reduction):
+def test_every_option_together_holds_at_most_two_and_a_half_times_as_much(reduction):
     options = {"label_smoothing": 0.1, "z_loss": 1e-4, "soft_cap": 30.0, "logit_scale": 2.0}
     held = temp_bytes(CPU[0], jnp.float32, reduction=reduction, **options)
-    assert held <= 2 * plan(*CPU[0]).temp_bytes
+    assert held <= 2.5 * plan(*CPU[0]).temp_bytes
 
 
 @pytest.mark.parametrize("budget", [30e6, 100e6, 1e9])

@@ -122,12 +122,15 @@ COLUMNS = jnp.asarray(RNG.normal(size=(D, 24)), jnp.float32)
 TARGETS = jnp.asarray(RNG.integers(0, 24, N), jnp.int32)
 
 
+TYPED = [True, pytest.param(False, marks=pytest.mark.slow)]
+
+
 def in_shard_map(local, mesh, out_specs, check_vma):
     specs = (P("data"), P(None, "model"), P("data"))
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=out_specs, check_vma=check_vma)
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("check_vma", TYPED)
 @pytest.mark.parametrize(
     "shape", [(2, 4), *(pytest.param(s, marks=pytest.mark.slow) for s in [(1, 8), (4, 2), (8, 1)])]
 )
@@ -166,7 +169,7 @@ def test_within_shard_map_by_axis_name(shape, check_vma):
     close(*values(ROWS, COLUMNS), terms=N * 24)
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("check_vma", TYPED)
 def test_log_probs_within_shard_map_have_right_gradients_for_any_cotangents(check_vma):
     mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     cotangents = jnp.asarray(RNG.normal(size=(3, N)), jnp.float32)

@@ -234,6 +234,11 @@ ROWS["grad of jit"] = lambda f, p, _: jax.grad(jax.jit(scalar(f)))(p)
 # the mean's operation, or that of the losses.
 SLOW = {
     "mean": (
+        "hessian, reverse over reverse",
+        "scan, gradients inside, differentiated",
+        "vmap of grad, over hidden",
+        "vmap of grad, over weight",
+        "jacrev",
         "hessian, reverse over forward",
         "hvp, reverse over forward",
         "checkpoint, second derivative",

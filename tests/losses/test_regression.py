@@ -48,7 +48,7 @@ def test_shapes_are_not_broadcast_behind_the_users_back(loss):
 
 
 def test_delta_must_be_positive():
-    with pytest.raises(ValueError, match=r"delta must be positive, got 0.0"):
+    with pytest.raises(ValueError, match=r"delta must be positive and finite, got 0.0"):
         huber_loss(PREDICTIONS, TARGETS, delta=0.0)
 
 

@@ -22,7 +22,8 @@ class Plan(NamedTuple):
       block: columns of d weight updated at a time; 0 for all at once.
       temp_bytes: an upper bound on the memory beyond arguments and results, for the value and
         the gradients of hidden states and weight. Label smoothing, a soft cap, a logit scale and
-        gradients of a bias or class weights hold further tiles: up to as much again.
+        gradients of a bias or class weights hold further tiles: two and a half times as much
+        for all of them together.
       flops: multiplications and additions of the three matrix products, 6·N·D·V.
     """
 
