@@ -298,6 +298,16 @@ def test_explicitly_sharded_arrays_are_recognised(loss, hidden_spec, weight_spec
     close(got, wanted, terms=8 * 4 * 32)
 
 
+def test_a_head_that_is_not_shared_is_no_part_of_a_vocabulary():
+    mesh = jax.make_mesh((8,), ("model",), axis_types=(AxisType.Auto,))
+
+    def local(weight):
+        return linear_cross_entropy(ROWS, weight, TARGETS, vocab_axis_name="model")
+
+    with pytest.raises(ValueError, match="the same on every device of 'model'"):
+        jax.shard_map(local, mesh=mesh, in_specs=P(), out_specs=P())(COLUMNS)
+
+
 def test_what_cannot_be_shared_is_refused():
     mesh = jax.make_mesh((2, 4), ("data", "model"))
     hidden, weight, labels = EVEN

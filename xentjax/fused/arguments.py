@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from xentjax.fused import mesh_axis
 from xentjax.fused.layout import Layout
 from xentjax.fused.plan import Plan, plan, planned, usual_block
 from xentjax.losses import inputs
@@ -42,13 +43,14 @@ def head(
             f"{weight.shape} and {hidden.shape}"
         )
     if hidden.shape[-1] != weight.shape[1 - axis]:
-        raise ValueError(_disagreement(hidden, weight, axis, hidden_name, weight_name))
+        raise ValueError(_disagreement(hidden, weight, axis, owner))
     if 0 in weight.shape:
         raise ValueError(
             f"{weight_name} needs at least one class and one hidden unit: got shape {weight.shape}"
         )
     operands = {hidden_name: hidden, weight_name: weight}
     if bias is not None:
+        bias = _floating(bias, bias_name, "one number for each class")
         operands[bias_name] = _per_class(bias, weight.shape[axis], bias_name)
     return operands, axis
 
@@ -80,7 +82,8 @@ def _vocab_axis(vocab_axis: Any, owner: str) -> int:
     return axis % 2
 
 
-def _disagreement(hidden, weight, axis, hidden_name, weight_name) -> str:
+def _disagreement(hidden, weight, axis, owner) -> str:
+    hidden_name, weight_name = owner + "hidden", owner + "weight"
     layout = "[D, V]" if axis == 1 else "[V, D]"
     text = (
         f"{hidden_name} and {weight_name} must share the hidden size D: got {hidden_name} of shape "
@@ -88,7 +91,7 @@ def _disagreement(hidden, weight, axis, hidden_name, weight_name) -> str:
     )
     if hidden.shape[-1] == weight.shape[axis]:
         other = 0 if axis == 1 else -1
-        text += f"; for a {weight_name} stored the other way pass vocab_axis={other}"
+        text += f"; for a {weight_name} stored the other way pass {owner}vocab_axis={other}"
     return text
 
 
@@ -101,8 +104,9 @@ def _per_class(x: ArrayLike, classes: int, name: str) -> Array:
     return x
 
 
-def vocabulary(part: int, axis_name: str | None, vocab_size: int | None) -> int:
-    """The classes of the whole vocabulary, where this device's head has `part` of them."""
+def vocabulary(weight: Array, axis: int, axis_name: str | None, vocab_size: int | None) -> int:
+    """The classes of the whole vocabulary, of which this device's weight may hold a part."""
+    part = weight.shape[axis]
     given = inputs.as_index(vocab_size, "vocab_size")
     if axis_name is None:
         if given not in (None, part):
@@ -118,6 +122,11 @@ def vocabulary(part: int, axis_name: str | None, vocab_size: int | None) -> int:
             f"vocab_axis_name={axis_name!r} is no mesh axis here: call inside jax.shard_map over a "
             "mesh with that axis, or use sharded_linear_cross_entropy"
         ) from None
+    if mesh_axis.is_typed(axis_name) and axis_name not in mesh_axis.varying(weight):
+        raise ValueError(
+            f"weight is the same on every device of {axis_name!r}, where each should hold its part "
+            f"of the vocabulary: shard it in in_specs, or leave out vocab_axis_name"
+        )
     if given is not None and not 0 < given <= held:
         raise ValueError(f"vocab_size must lie in [1, {held}], got {given}")
     return held if given is None else given

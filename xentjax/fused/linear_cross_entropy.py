@@ -72,7 +72,9 @@ def linear_cross_entropy(
       tile: rows in a tile, or a `plan(…)`; None takes what `plan` says for these shapes.
       vocab_axis_name: inside `jax.shard_map`, the mesh axis over which `weight`, `bias` and
         `class_weights` hold parts of the vocabulary, in order. Labels stay global indices. A mean
-        there is over the examples of one device: take "sum" and add up over the data's axes.
+        there is over the examples of one device: take "sum" and add up over the data's axes. With
+        check_vma=False differentiate the mapped function, never inside it: a gradient taken
+        inside has d weight too large by the size of the axis, as any sum over devices has there.
       vocab_size: V with `vocab_axis_name`, if the last parts are padded; columns past it count
         nothing.
 
@@ -148,7 +150,7 @@ def checked_cross_entropy(
     operands, axis = arguments.head(hidden, weight, bias, vocab_axis)
     hidden, weight = operands["hidden"], operands["weight"]
     vocab_axis_name, vocab_size = part_of
-    classes = arguments.vocabulary(weight.shape[axis], vocab_axis_name, vocab_size)
+    classes = arguments.vocabulary(weight, axis, vocab_axis_name, vocab_size)
     ignore_index = inputs.ignored_label(ignore_index)
     keep = example_mask(where, hidden.shape[:-1])
     labels = arguments.index_labels(labels, hidden, classes, keep, ignore_index)

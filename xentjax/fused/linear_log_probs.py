@@ -104,7 +104,7 @@ def linear_log_probs(
     operands, axis = arguments.head(hidden, weight, bias, vocab_axis)
     hidden, weight = operands["hidden"], operands["weight"]
     part = weight.shape[axis]
-    classes = arguments.vocabulary(part, vocab_axis_name, vocab_size)
+    classes = arguments.vocabulary(weight, axis, vocab_axis_name, vocab_size)
     ignore_index = inputs.ignored_label(ignore_index)
     keep = example_mask(where, hidden.shape[:-1])
     labels = arguments.index_labels(labels, hidden, classes, keep, ignore_index)

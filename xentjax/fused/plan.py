@@ -23,7 +23,8 @@ class Plan(NamedTuple):
       temp_bytes: an upper bound on the memory beyond arguments and results, for the value and
         the gradients of hidden states and weight. Label smoothing, a soft cap, a logit scale and
         gradients of a bias or class weights hold further tiles: two and a half times as much
-        for all of them together.
+        for all of them together. `linear_log_probs` and `linear_kl_divergence` hold two to three
+        times as much, and so do second derivatives: give them a plan of a smaller budget.
       flops: multiplications and additions of the three matrix products, 6·N·D·V.
     """
 

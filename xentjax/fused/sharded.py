@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -18,7 +18,7 @@ def sharded_linear_cross_entropy(
     weight: Num[ArrayLike, "..."],
     labels: Shaped[ArrayLike, "..."],
     *,
-    mesh: Mesh,
+    mesh: Mesh | AbstractMesh,
     data_axes: str | Sequence[str] = (),
     vocab_axis_name: str | None = None,
     bias: Num[ArrayLike, "..."] | None = None,
@@ -84,6 +84,8 @@ def sharded_linear_cross_entropy(
     See Also:
       `linear_cross_entropy`.
     """
+    if not isinstance(mesh, Mesh | AbstractMesh):
+        raise TypeError(f"mesh must be a jax.sharding.Mesh, got {type(mesh).__name__}")
     data_axes = _axis_names(mesh, data_axes, vocab_axis_name)
     batch_axes = max(jnp.ndim(hidden) - 1, 0)
     if data_axes and not batch_axes:
@@ -112,7 +114,9 @@ def sharded_linear_cross_entropy(
     )
 
 
-def _axis_names(mesh: Mesh, data_axes: Any, vocab_axis_name: str | None) -> tuple[str, ...]:
+def _axis_names(
+    mesh: Mesh | AbstractMesh, data_axes: Any, vocab_axis_name: str | None
+) -> tuple[str, ...]:
     data_axes = (data_axes,) if isinstance(data_axes, str) else tuple(data_axes)
     names = [*data_axes, *([] if vocab_axis_name is None else [vocab_axis_name])]
     for name in names:
