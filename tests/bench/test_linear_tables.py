@@ -5,6 +5,7 @@ import pytest
 
 from bench.linear_contestants import ONE_PRODUCT, OPTAX, forward, neighbour_tiles, random_inputs
 from bench.linear_tables import FORWARD, add_rows, measured, screened, task_table
+from xentjax.fused import plan
 from xentjax.fused.cases import Case
 from xentjax.timing import Plain
 
@@ -44,5 +45,7 @@ def test_figures_and_rows_hold_every_contestant_once(entries):
 
 
 def test_neighbour_tiles_differ_from_the_planned_one():
-    assert neighbour_tiles(Case(2048, 512, 32768), jnp.float32) == (128, 512)
+    case = Case(2048, 512, 32768)
+    tile = plan(*case).tile
+    assert neighbour_tiles(case, jnp.float32) == (tile // 2, 2 * tile)
     assert neighbour_tiles(Case(1, 8, 37), jnp.float32) == ()
