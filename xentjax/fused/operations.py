@@ -79,9 +79,8 @@ def _row_values_jvp(spec, primals, tangents):
     values, moved = row_values(spec, operands, examples), _moved(tangents[0])
     if not moved:
         return values, jax.tree.map(jnp.zeros_like, values)
-    wanted = frozenset(moved)
-
-    return values, with_adjoint(_Along(spec), _Back(spec, wanted), primals, moved)
+    back = _Back(spec, frozenset(moved))
+    return values, with_adjoint(_Along(spec), back, primals, moved)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Spec:
         pass traced later must keep.
     """
 
-    rows: Rows | SharedRows
+    rows: Rows
     heads: tuple[Head, ...]
     tile: int
     block: int
