@@ -40,9 +40,10 @@ def with_adjoint(
     residuals, residual_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, residuals))
     linear, linear_tree = jax.tree.flatten(jax.tree.map(jnp.asarray, linear))
     ahead = _Flat(fun, residual_tree, linear_tree)
-    out_tree = jax.tree.structure(jax.eval_shape(ahead.whole, *residuals, *linear))
-    outs = _bind(ahead, _Flat(adjoint, residual_tree, out_tree), residuals, linear)
-    return out_tree.unflatten(outs)
+    forward, shapes = jax.make_jaxpr(ahead.whole, return_shape=True)(*residuals, *linear)
+    out_tree = jax.tree.structure(shapes)
+    back = _Flat(adjoint, residual_tree, out_tree)
+    return out_tree.unflatten(_bind(forward, ahead, back, residuals, linear))
 
 
 def undivided(fun: Callable[..., Any], *args: Any) -> Any:
@@ -100,11 +101,15 @@ _adjoint_p = Primitive("linear_with_adjoint")
 _adjoint_p.multiple_results = True
 
 
-def _bind(fun: Callable, adjoint: Callable, residuals: list, linear: list) -> list[Array]:
-    # Traced on the arguments themselves: their types know mesh axes, which shapes alone do not.
-    forward = jax.make_jaxpr(fun)(*residuals, *linear)
+def _bind(forward: Any, fun: Callable, adjoint: Callable, residuals: Any, linear: Any) -> list:
     params = {"forward": forward, "fun": fun, "adjoint": adjoint, "count": len(residuals)}
     return list(_adjoint_p.bind(*residuals, *linear, **params))
+
+
+def _trace_and_bind(fun: Callable, adjoint: Callable, residuals: Any, linear: Any) -> list:
+    # Traced on the arguments themselves: their types know mesh axes, which shapes alone do not.
+    forward = jax.make_jaxpr(fun)(*residuals, *linear)
+    return _bind(forward, fun, adjoint, residuals, linear)
 
 
 @_adjoint_p.def_impl
@@ -156,7 +161,7 @@ def _transpose(cotangents, *args, forward, fun, adjoint, count):
         for ct, aval in zip(cotangents, forward.out_avals, strict=True)
     ]
     # Transposed again, the adjoint is the function.
-    return [None] * count + list(_bind(adjoint, fun, residuals, given))
+    return [None] * count + _trace_and_bind(adjoint, fun, residuals, given)
 
 
 def _batch(args, dims, *, forward, fun, adjoint, count):
@@ -169,7 +174,7 @@ def _batch(args, dims, *, forward, fun, adjoint, count):
     back_dims = (*dims[:count], *[0] * len(forward.out_avals))
     mapped = _Mapped(fun, tuple(dims), 0)
     mapped_adjoint = _Mapped(adjoint, back_dims, tuple(dims[count:]))
-    outs = _bind(mapped, mapped_adjoint, args[:count], args[count:])
+    outs = _trace_and_bind(mapped, mapped_adjoint, args[:count], args[count:])
     return outs, [0] * len(outs)
 
 

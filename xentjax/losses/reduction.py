@@ -113,10 +113,7 @@ def reduce_with_mass(
         return kept
     if reduction == "sum":
         return jnp.sum(kept)
-    if mass is not None:
-        scale = mass if scale is None else scale * mass
-    _, counted = _masked_and_weighted(losses, keep, scale)
-    weight = _total_weight(kept, counted)
+    weight = _mean_weight(losses, keep, scale, mass)
     # Two selects: the unused branch must not divide by zero, or its gradient would be NaN.
     empty = weight == 0
     return jnp.where(empty, 0, jnp.sum(kept) / jnp.where(empty, 1, weight))
@@ -129,16 +126,12 @@ def example_shares(
 
     Σᵢ shareᵢ · lᵢ is what `reduce_with_mass` returns. `like` has the shape and dtype wanted.
     """
-    ones = jnp.ones_like(like)
-    scale = ones if scale is None else scale
-    scale = scale if keep is None else jnp.where(keep, scale, 0)
+    shares, _ = _masked_and_weighted(jnp.ones_like(like), keep, scale)
     if reduction == "sum":
-        return scale
-    if mass is not None and keep is not None:
-        mass = jnp.where(keep, mass, 0)
-    weight = jnp.sum(scale if mass is None else scale * mass)
+        return shares
+    weight = _mean_weight(like, keep, scale, mass)
     empty = weight == 0
-    return jnp.where(empty, 0, scale / jnp.where(empty, 1, weight))
+    return jnp.where(empty, 0, shares / jnp.where(empty, 1, weight))
 
 
 def times(share: Array, losses: Array) -> Array:
@@ -221,6 +214,16 @@ def _masked_and_weighted(
         scale = jnp.where(keep, 1 if scale is None else scale, 0).astype(losses.dtype)
         return losses * scale, scale
     return (losses, None) if scale is None else (losses * scale, scale)
+
+
+def _mean_weight(
+    losses: Array, keep: Array | None, scale: Array | None, mass: Array | None
+) -> Array:
+    """What a mean divides by: the weights that were counted, each as often as its mass says."""
+    if mass is not None:
+        scale = mass if scale is None else scale * mass
+    _, counted = _masked_and_weighted(losses, keep, scale)
+    return _total_weight(losses, counted)
 
 
 def _total_weight(losses: Array, counted: Array | None) -> Array:

@@ -26,7 +26,6 @@ from xentjax.losses.reduction import (
     check_reduction,
     example_mask,
     fit_to_shape,
-    real_array,
     reduce_with_mass,
     times,
 )
@@ -174,7 +173,6 @@ def _softmax_cross_entropy(
 
 
 def _require_dtypes(logits, labels, ignore_index) -> None:
-    real_array(labels, "labels")
     if labels.dtype == jnp.bool_:
         raise TypeError(
             "labels must be integer indices or floating distributions, got bool; write "
