@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
+from xentjax.models.dropout import Dropout
 from xentjax.models.rotary import rotate
 
 _INIT_STD = 0.02
@@ -96,7 +97,7 @@ class GPT(nnx.Module):
         self.config = config
         shape = (config.vocab_size, config.width)
         self.embedding = nnx.Param(_INIT_STD * jax.random.normal(rngs.params(), shape))
-        self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
+        self.dropout = Dropout(config.dropout, rngs=rngs)
         self.blocks = nnx.List([_Block(config, rngs=rngs) for _ in range(config.layers)])
         self.norm = nnx.RMSNorm(config.width, rngs=rngs)
         if not config.tied:
@@ -154,7 +155,7 @@ class _Block(nnx.Module):
         self.mlp_norm = nnx.RMSNorm(width, rngs=rngs)
         self.mlp_in = _linear(width, 4 * width, rngs=rngs)
         self.mlp_out = _linear(4 * width, width, std=residual_std, rngs=rngs)
-        self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
+        self.dropout = Dropout(config.dropout, rngs=rngs)
 
     def __call__(self, rows: jax.Array, *, time: int) -> jax.Array:
         rows = rows + self.dropout(self._attend(self.attention_norm(rows), time))

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from xentjax.models.activations import activation
+from xentjax.models.dropout import Dropout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class MLP(nnx.Module):
             [nnx.Linear(*pair, rngs=rngs) for pair in itertools.pairwise(widths)]
         )
         self.dropouts = nnx.List(
-            [nnx.Dropout(config.dropout, rngs=rngs) for _ in config.hidden_features]
+            [Dropout(config.dropout, rngs=rngs) for _ in config.hidden_features]
         )
         self.head = nnx.Linear(widths[-1], config.classes, rngs=rngs)
 
