@@ -7,7 +7,7 @@ import pytest
 import xentjax
 from xentjax.cli import main
 from xentjax.train import language, tabular
-from xentjax.train.loop import Record
+from xentjax.train.record import Record
 
 TINY = {
     "digits": ["--steps", "6", "--hidden", "16", "--batch-size", "32"],

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from xentjax.models import MLP, MLPConfig
-from xentjax.train import TrainState, classification_loss, make_evaluate, padded_batches
+from xentjax.train import TrainState, cross_entropy, make_evaluate, padded_batches
 from xentjax.train.evaluate import covering_windows
 
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def test_totals_do_not_depend_on_the_batch_size(batch_size):
     state = make_state()
     logits = np.asarray(state.to_model()(jnp.asarray(ROWS["features"])), np.float64)
     nll = np.log(np.exp(logits).sum(1)) - logits[np.arange(23), ROWS["labels"]]
-    evaluate = make_evaluate(classification_loss())
+    evaluate = make_evaluate(cross_entropy())
     totals = evaluate(state, padded_batches(ROWS, batch_size=batch_size))
     assert (totals.weight, totals.count) == (23, 23)
     assert totals.correct == (logits.argmax(1) == ROWS["labels"]).sum()
@@ -38,7 +38,7 @@ def test_totals_do_not_depend_on_the_batch_size(batch_size):
 
 def test_an_evaluation_leaves_the_state_alone():
     state = make_state()
-    make_evaluate(classification_loss())(state, padded_batches(ROWS, batch_size=8))
+    make_evaluate(cross_entropy())(state, padded_batches(ROWS, batch_size=8))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 

@@ -9,13 +9,11 @@ from flax import nnx
 
 from xentjax.models import MLP, MLPConfig
 from xentjax.train import (
-    NonFiniteLossError,
     TrainState,
-    classification_loss,
+    cross_entropy,
     make_step,
     stack_batches,
 )
-from xentjax.train.step import check_finite
 
 CONFIG = MLPConfig(in_features=4, hidden_features=(8,), classes=3, dropout=0.25)
 STEPS, ROWS = 4, 6
@@ -41,7 +39,7 @@ def make_state(optimizer, seed=0, config=CONFIG):
 
 def test_a_scan_of_k_steps_equals_k_single_steps_dropout_included():
     optimizer, all_batches = optax.adam(0.05), make_batches()
-    step = make_step(classification_loss(), optimizer, learning_rate=0.05)
+    step = make_step(cross_entropy(), optimizer, learning_rate=0.05)
     scanned, metrics = step(make_state(optimizer), stack_batches(all_batches))
     single, totals = make_state(optimizer), []
     for batch in all_batches:
@@ -67,7 +65,7 @@ def test_a_step_is_gradient_descent_on_the_mean_cross_entropy():
     logits = x @ kernel
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     grad = x.T @ (p - np.eye(3)[labels]) / ROWS
-    step = make_step(classification_loss(), optax.sgd(0.5), learning_rate=0.5)
+    step = make_step(cross_entropy(), optax.sgd(0.5), learning_rate=0.5)
     state, metrics = step(state, stack_batches([batch]))
     ours = state.to_model().head.kernel[...]
     np.testing.assert_allclose(ours, kernel - 0.5 * grad, atol=1e-6)
@@ -81,7 +79,7 @@ def test_a_step_is_gradient_descent_on_the_mean_cross_entropy():
 
 
 def test_the_state_is_donated():
-    step = make_step(classification_loss(), optax.adam(0.1), learning_rate=0.1)
+    step = make_step(cross_entropy(), optax.adam(0.1), learning_rate=0.1)
     state = make_state(optax.adam(0.1))
     new, _ = step(state, stack_batches(make_batches()))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
@@ -89,7 +87,7 @@ def test_the_state_is_donated():
 
 
 def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
-    step = make_step(classification_loss(), optax.adam(0.1), learning_rate=0.1)
+    step = make_step(cross_entropy(), optax.adam(0.1), learning_rate=0.1)
 
     def trained(seed):
         state, _ = step(make_state(optax.adam(0.1), seed), stack_batches(make_batches()))
@@ -104,7 +102,7 @@ def test_another_seed_does_not_trace_again():
 
     def counting(model, batch, key):
         traces.append(1)
-        return classification_loss()(model, batch, key)
+        return cross_entropy()(model, batch, key)
 
     step = make_step(counting, optax.sgd(0.1), learning_rate=0.1)
     for seed in range(3):
@@ -113,11 +111,11 @@ def test_another_seed_does_not_trace_again():
 
 
 def test_each_step_gets_a_key_of_its_own_and_the_scheduled_rate():
-    def apply_loss(model, batch, key):
-        total, weight, _ = classification_loss()(model, batch, key)
+    def objective(model, batch, key):
+        total, weight, _ = cross_entropy()(model, batch, key)
         return total, weight, {"draw": jax.random.uniform(key)}
 
-    step = make_step(apply_loss, optax.sgd(0.1), learning_rate=lambda count: 0.1 * count)
+    step = make_step(objective, optax.sgd(0.1), learning_rate=lambda count: 0.1 * count)
     _, metrics = step(make_state(optax.sgd(0.1)), stack_batches(make_batches()))
     assert len(set(metrics["draw"].tolist())) == STEPS
     np.testing.assert_allclose(metrics["learning_rate"], [0.0, 0.1, 0.2, 0.3], rtol=1e-6)
@@ -127,21 +125,65 @@ def test_a_batch_that_weighs_nothing_moves_nothing():
     batch = {**make_batches(steps=1)[0], "where": np.zeros(ROWS, bool)}
     state = make_state(optax.sgd(0.1))
     before = [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
-    step = make_step(classification_loss(), optax.sgd(0.1), learning_rate=0.1)
+    step = make_step(cross_entropy(), optax.sgd(0.1), learning_rate=0.1)
     state, metrics = step(state.copy(), stack_batches([batch]))
     assert float(metrics["loss_weight"][0]) == 0
     for ours, theirs in zip(jax.tree.leaves(state.params), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_first_bad_step_is_named():
-    good = {"loss_total": np.ones(3), "loss_weight": np.ones(3), "learning_rate": np.ones(3)}
-    good["grad_norm"] = np.ones(3)
-    check_finite(good, first_step=5)
-    for name, value in (("loss_total", np.nan), ("grad_norm", np.inf)):
-        bad = {**good, name: np.array([1.0, value, value])}
-        with pytest.raises(NonFiniteLossError, match="stopped at step 6"):
-            check_finite(bad, first_step=5)
+@pytest.mark.parametrize("poison", ["nan feature", "label outside the classes"])
+def test_a_step_that_is_not_finite_changes_nothing_but_the_step(poison):
+    batch = make_batches(steps=1)[0]
+    if poison == "nan feature":
+        batch["features"][2, 1] = np.nan
+    else:
+        batch["labels"][0] = 3
+    state = make_state(optax.adam(0.1))
+    before = (
+        jax.tree.map(np.array, jax.random.key_data(state.key)),
+        jax.tree.map(np.array, (state.params, state.opt_state)),
+    )
+    rest = [np.asarray(leaf) for leaf in jax.tree.leaves(state.rest) if leaf.dtype == jnp.uint32]
+    step = make_step(cross_entropy(), optax.adam(0.1))
+    state, metrics = step(state, stack_batches([batch]))
+    assert metrics["skipped"].tolist() == [1]
+    assert int(state.step) == 1
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        (jax.random.key_data(state.key), (state.params, state.opt_state)),
+        before,
+    )
+    counts = [leaf for leaf in jax.tree.leaves(state.rest) if leaf.dtype == jnp.uint32]
+    np.testing.assert_array_equal(counts, rest)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 6])
+def test_accumulation_equals_the_large_batch_whatever_the_parts_weigh(accumulate):
+    config = MLPConfig(in_features=4, hidden_features=(8,), classes=3)
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0, 3, ROWS).astype(np.float32)
+    batches = stack_batches([{**b, "weights": weights} for b in make_batches()])
+
+    def trained(parts):
+        penalty = lambda params: 0.1 * optax.tree.norm(params, squared=True)  # noqa: E731
+        step = make_step(cross_entropy(), optax.sgd(0.5), accumulate=parts, penalty=penalty)
+        return step(make_state(optax.sgd(0.5), config=config), batches)
+
+    whole, metrics = trained(1)
+    parts, sums = trained(accumulate)
+    for name in ("loss_total", "loss_weight", "grad_norm", "correct"):
+        np.testing.assert_allclose(sums[name], metrics[name], rtol=8 * ULPS)
+    for ours, theirs in zip(
+        jax.tree.leaves(parts.params), jax.tree.leaves(whole.params), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=4 * ULPS)
+
+
+def test_accumulation_wants_a_batch_it_divides():
+    step = make_step(cross_entropy(), optax.sgd(0.1), accumulate=4)
+    with pytest.raises(ValueError, match="accumulate = 4 must divide the batch"):
+        step(make_state(optax.sgd(0.1)), stack_batches(make_batches()))
 
 
 def test_batches_of_different_shapes_are_not_stacked():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xentjax.train.loop import Record
+from xentjax.train.record import Record
 
 _TRAIN, _VALIDATION, _REFERENCE, _RATE = "#9db4c8", "#c8452f", "#4a4a4a", "#3f7d58"
 

@@ -9,7 +9,7 @@ from xentjax.cli.plots import Curves, draw_curves, require_matplotlib
 from xentjax.cli.summary import print_language, print_tabular
 from xentjax.train.config import LanguageConfig, TabularConfig
 from xentjax.train.language import LanguageSummary, train_language
-from xentjax.train.loop import Record
+from xentjax.train.record import Record
 from xentjax.train.runs import Run, create_run
 from xentjax.train.tabular import train_tabular
 

@@ -12,56 +12,80 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "Architecture": "architecture",
+    "EarlyStopping": "stopping",
     "FitResult": "loop",
     "LanguageConfig": "config",
-    "NonFiniteLossError": "step",
-    "Record": "loop",
+    "NonFiniteLossError": "non_finite",
+    "Plateau": "stopping",
+    "Record": "record",
     "Run": "runs",
+    "SkippedStepWarning": "non_finite",
+    "StoppingRule": "stopping",
     "TabularConfig": "config",
+    "TargetLoss": "stopping",
+    "TimeBudget": "stopping",
     "Totals": "totals",
     "TrainState": "state",
-    "classification_loss": "objectives",
     "create_run": "runs",
-    "fit": "loop",
+    "cross_entropy": "objectives",
+    "from_apply": "architecture",
+    "from_linen": "architecture",
     "make_evaluate": "evaluate",
     "make_step": "step",
-    "next_token_loss": "objectives",
+    "make_update": "step",
     "padded_batches": "evaluate",
     "stack_batches": "step",
+    "supervised": "objectives",
     "train_language": "language",
+    "train_loop": "loop",
     "train_tabular": "tabular",
 }
 
 __all__ = [
+    "Architecture",
+    "EarlyStopping",
     "FitResult",
     "LanguageConfig",
     "NonFiniteLossError",
+    "Plateau",
     "Record",
     "Run",
+    "SkippedStepWarning",
+    "StoppingRule",
     "TabularConfig",
+    "TargetLoss",
+    "TimeBudget",
     "Totals",
     "TrainState",
-    "classification_loss",
     "create_run",
-    "fit",
+    "cross_entropy",
+    "from_apply",
+    "from_linen",
     "make_evaluate",
     "make_step",
-    "next_token_loss",
+    "make_update",
     "padded_batches",
     "stack_batches",
+    "supervised",
     "train_language",
+    "train_loop",
     "train_tabular",
 ]
 
 if TYPE_CHECKING:
+    from xentjax.train.architecture import Architecture, from_apply, from_linen
     from xentjax.train.config import LanguageConfig, TabularConfig
     from xentjax.train.evaluate import make_evaluate, padded_batches
     from xentjax.train.language import train_language
-    from xentjax.train.loop import FitResult, Record, fit
-    from xentjax.train.objectives import classification_loss, next_token_loss
+    from xentjax.train.loop import FitResult, train_loop
+    from xentjax.train.non_finite import NonFiniteLossError, SkippedStepWarning
+    from xentjax.train.objectives import cross_entropy, supervised
+    from xentjax.train.record import Record
     from xentjax.train.runs import Run, create_run
     from xentjax.train.state import TrainState
-    from xentjax.train.step import NonFiniteLossError, make_step, stack_batches
+    from xentjax.train.step import make_step, make_update, stack_batches
+    from xentjax.train.stopping import EarlyStopping, Plateau, StoppingRule, TargetLoss, TimeBudget
     from xentjax.train.tabular import train_tabular
     from xentjax.train.totals import Totals
 

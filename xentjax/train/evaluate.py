@@ -9,30 +9,29 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from flax import nnx
 
+from xentjax.train.objectives import Batch, Objective
 from xentjax.train.state import TrainState
-from xentjax.train.step import ApplyLoss, Batch, Metrics
 from xentjax.train.totals import Totals
 
 Evaluate: TypeAlias = Callable[[TrainState, Iterable[Batch]], Totals]
 
 
-def make_evaluate(apply_loss: ApplyLoss) -> Evaluate:
+def make_evaluate(objective: Objective) -> Evaluate:
     """Compile `(state, batches) → Totals`, with dropout off and without touching the state.
 
     Args:
-        apply_loss: as for `make_step`; it should leave out what `batch["where"]` masks.
+        objective: as for `make_step`; it should leave out what `batch["where"]` masks.
 
     Returns:
         A function that adds up the losses of all batches in double precision on the host.
     """
 
     @jax.jit
-    def score(state: TrainState, batch: Batch) -> Metrics:
-        model = nnx.merge(state.graphdef, state.params, state.rest, copy=True)
-        model.eval()
-        total, weight, sums = apply_loss(model, batch, state.key)
+    def score(state: TrainState, batch: Batch) -> dict[str, Any]:
+        params = state.evaluated().params
+        model = state.architecture.merge(params, state.rest, training=False, key=state.key)
+        total, weight, sums = objective(model, batch, state.key)
         return {"loss_total": total, "loss_weight": weight, **sums}
 
     def evaluate(state: TrainState, batches: Iterable[Batch]) -> Totals:

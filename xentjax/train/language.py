@@ -21,9 +21,10 @@ from xentjax.train.baselines import Compression, compress_held_out, unigram_nats
 from xentjax.train.config import LanguageConfig
 from xentjax.train.corpus import Corpus, encode_prompt, read_corpus
 from xentjax.train.evaluate import Evaluate, covering_windows, make_evaluate, padded_batches
-from xentjax.train.loop import FitResult, Record, fit
-from xentjax.train.objectives import next_token_loss
+from xentjax.train.loop import FitResult, train_loop
+from xentjax.train.objectives import cross_entropy
 from xentjax.train.progress import FitProgress
+from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
 from xentjax.train.state import TrainState
 from xentjax.train.step import make_step
@@ -111,7 +112,7 @@ def train_language(
         "environment.json",
         environment(seeds=[config.seed], data_name=corpus.name, data_sha256=corpus.sha256),
     )
-    evaluate = make_evaluate(next_token_loss())
+    evaluate = make_evaluate(cross_entropy())
     result = _fit(config, corpus, evaluate, run, console)
     # Half a window of context for every byte, at twice the cost, which the test pays only once.
     stride = max(1, config.block // 2)
@@ -152,7 +153,7 @@ def _fit(
     )
     model = GPT(model_config, rngs=nnx.Rngs(config.seed))
     state = TrainState.create(model, rule.optimizer, key=jax.random.key(config.seed))
-    training = next_token_loss(label_smoothing=config.label_smoothing)
+    training = cross_entropy(label_smoothing=config.label_smoothing)
     progress = FitProgress("gpt", steps=config.steps, items="tokens", console=console)
 
     def on_record(record: Record) -> None:
@@ -160,7 +161,7 @@ def _fit(
         progress.show(record)
 
     with progress:
-        return fit(
+        return train_loop(
             state,
             make_step(training, rule.optimizer, learning_rate=rule.learning_rate),
             token_batches(

@@ -1,64 +1,53 @@
-"""The loop: runs a compiled step over batches, validates now and then, keeps the best parameters.
+"""The loop: runs a compiled step over batches, validates, stops, checkpoints, keeps the best.
 
 It knows no model, loss, file or screen. What happens is handed out as `Record`s, and the caller
-writes them to a file, draws a progress bar, or both.
+writes them to a file, draws a progress bar, or both. `fit` puts a whole training together.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xentjax.train.calls import call_lengths, stacked_calls
+from xentjax.train.history import FINISHED, History, Progress
+from xentjax.train.non_finite import NonFiniteLossError
+from xentjax.train.objectives import Batch
+from xentjax.train.record import Record
 from xentjax.train.state import TrainState
-from xentjax.train.step import Batch, NonFiniteLossError, Step, check_finite, stack_batches
+from xentjax.train.step import Step
+from xentjax.train.stopping import StoppingRule
 from xentjax.train.totals import Totals
 
 
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """What is known after some step about one split of the data.
+@runtime_checkable
+class Keeper(Protocol):
+    """Where a loop's checkpoints go, such as `Checkpoints`."""
 
-    Attributes:
-        step: optimizer steps taken.
-        split: "train", where the figures are means over the steps since the last record and
-            dropout was on, or "validation", where they are exact.
-        loss_nats: mean loss, nats.
-        accuracy: share predicted right, or None where nobody counted.
-        learning_rate: of the last step taken; None before the first.
-        seconds: since the loop began, compilation included.
-        items: how many examples or tokens the loop has trained on so far.
-    """
+    every: int
 
-    step: int
-    split: str
-    loss_nats: float
-    accuracy: float | None
-    learning_rate: float | None
-    seconds: float
-    items: int
-
-    def to_metrics(self) -> dict[str, Any]:
-        """The line of metrics.jsonl: everything but the item count."""
-        line = dataclasses.asdict(self)
-        del line["items"]
-        return line
+    def save(self, state: TrainState, progress: Mapping[str, Any], loss: float | None) -> None:
+        """Keeps a state and, as JSON, what else a resumed loop must know."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class FitResult:
-    """What a loop leaves.
+    """What a training leaves.
 
     Attributes:
         state: after the last step.
-        best: the state with the parameters of the best validation; `state` where none was made.
+        best: the parameters of the best validation, to evaluate; `state` where none was made. Its
+            `opt_state` is empty: averages are already in its parameters.
         best_step: the step of that validation.
         best_validation_nats: its loss in nats, or None where none was made.
-        records: everything recorded, in order.
-        seconds: from first to last, compilation included.
+        records: everything recorded by this process, in order.
+        reason: why it ended: "all steps taken", or what a stopping rule said.
+        seconds: from first to last, compilation included, over all parts of a resumed run.
     """
 
     state: TrainState
@@ -66,10 +55,21 @@ class FitResult:
     best_step: int
     best_validation_nats: float | None
     records: tuple[Record, ...]
+    reason: str
     seconds: float
 
 
-def fit(
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The best validation so far, with parameters as they were evaluated."""
+
+    nats: float
+    step: int
+    params: Any
+    rest: Any
+
+
+def train_loop(
     state: TrainState,
     step: Step,
     batches: Iterable[Batch],
@@ -78,140 +78,112 @@ def fit(
     steps_per_call: int = 10,
     validate: Callable[[TrainState], Totals] | None = None,
     validate_every: int | None = None,
+    stop: Sequence[StoppingRule] = (),
+    max_skips: int = 3,
+    checkpoints: Keeper | None = None,
+    resumed: tuple[Mapping[str, Any], Best | None] | None = None,
+    interrupted: Callable[[], str | None] = lambda: None,
+    place: Callable[[Batch], Batch] = lambda batch: batch,
     on_record: Callable[[Record], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> FitResult:
-    """Train for a number of steps and return the last and the best state.
+    """Train until the state has taken `steps` steps, or a rule stops it.
 
     Args:
         state: where to begin. It is copied, so it stays usable.
         step: from `make_step`.
-        batches: at least `steps` dicts of arrays, all of one shape; `labels` are counted for the
-            throughput.
-        steps: optimizer steps to take.
-        steps_per_call: steps run by one compiled call. A call is shortened to end at a validation
-            and at the last step, and each new length compiles once: let it divide both.
+        batches: dicts of arrays, all of one shape, enough for all steps. An iterator with
+            `get_state` and `set_state` (grain) is resumed by these, any other by skipping.
+        steps: the step to end at, those already taken included.
+        steps_per_call: steps run by one compiled call. A call is shortened to end at a validation,
+            a checkpoint and the last step, and each new length compiles once: let it divide them.
         validate: scores a state; run before the first step, every `validate_every` steps and
             after the last.
         validate_every: by default a tenth of the steps.
+        stop: rules that may end the training earlier.
+        max_skips: steps in a row skipped for a loss or gradient that is not finite, at which the
+            training stops.
+        checkpoints: keeps states every so often, at each new best validation and at the end.
+        resumed: the progress that a checkpoint kept and the best validation up to then.
+        interrupted: asked after each call whether to stop, and why.
+        place: puts the stacked batches [steps, B, …] on devices.
         on_record: called with every record, in order.
         clock: seconds, for the records.
 
     Raises:
-        NonFiniteLossError: naming the first step whose loss or gradient is not finite.
+        NonFiniteLossError: after `max_skips` skipped steps in a row; it carries the last good
+            state, which is also kept as a checkpoint.
         ValueError: if the batches end before the steps do.
     """
-    counts = {"steps": steps, "steps_per_call": steps_per_call, "validate_every": validate_every}
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    every = validate_every or max(1, steps // 10) if validate else steps
-    history = _History(on_record, clock, first_step=int(state.step))
+    every = validate_every or max(1, steps // 10)
+    _check_counts(steps=steps, steps_per_call=steps_per_call, every=every, max_skips=max_skips)
+    progress, best = Progress.start(stop), None
+    if resumed is not None:
+        progress, best = Progress.from_json(resumed[0], stop), resumed[1]
+    history = History(progress, stop, on_record, clock, step=int(state.step), max_skips=max_skips)
     state = state.copy()
-    best = history.validated(state, validate) if validate else None
-    calls = _stacked_calls(iter(batches), _call_lengths(steps, steps_per_call, every))
-    ahead = next(calls)
-    while ahead is not None:
-        state, metrics = step(state, ahead)
+    if validate and resumed is None:
+        best = _better(None, history, state, validate)
+
+    def keep() -> None:
+        if checkpoints is not None:
+            checkpoints.save(state, history.progress().to_json(), history.last_validation)
+
+    marks = (every if validate else None, checkpoints.every if checkpoints else None)
+    lengths = call_lengths(history.step, steps, steps_per_call, marks)
+    calls = stacked_calls(batches, lengths, history.step, progress.data)
+    ahead = next(calls, None) if history.reason is None else None
+    while ahead is not None and history.reason is None:
+        stacked, data = ahead
+        state, metrics = step(state, place(stacked))
         # The next batches are gathered while the device computes; only then is it waited for.
-        items = np.size(ahead["labels"]) if "labels" in ahead else 0
         ahead = next(calls, None)
-        history.trained(jax.device_get(metrics), items)
-        done = history.step - history.first_step
-        if validate and (done % every == 0 or done == steps):
-            candidate = history.validated(state, validate)
-            best = candidate if best is None or candidate[0] < best[0] else best
-    best_nats, best_step, params, rest = best or (None, history.step, state.params, state.rest)
+        try:
+            history.trained(jax.device_get(metrics), stacked, data, state)
+        except NonFiniteLossError:
+            keep()
+            raise
+        improved = False
+        if validate and (history.step % every == 0 or history.step == steps):
+            newest = _better(best, history, state, validate)
+            improved, best = newest is not best, newest
+        history.stop_if(FINISHED if history.step >= steps else None)
+        history.stop_if(interrupted())
+        due = checkpoints is not None and history.step % checkpoints.every == 0
+        if improved or due or history.reason:
+            keep()
+    return _result(state, best, history)
+
+
+def _better(
+    best: Best | None,
+    history: History,
+    state: TrainState,
+    validate: Callable[[TrainState], Totals],
+) -> Best:
+    nats = history.validated(validate(state))
+    if best is not None and not nats < best.nats:
+        return best
+    # Copied, for the next step's donation deletes the buffers of this state.
+    params, rest = jax.tree.map(jnp.copy, (state.evaluated().params, state.rest))
+    history.best = (nats, history.step)
+    return Best(nats, history.step, params, rest)
+
+
+def _result(state: TrainState, best: Best | None, history: History) -> FitResult:
+    shown = best or Best(np.nan, history.step, state.evaluated().params, state.rest)
     return FitResult(
         state=state,
-        best=dataclasses.replace(state, params=params, rest=rest),
-        best_step=best_step,
-        best_validation_nats=best_nats,
+        best=dataclasses.replace(state, params=shown.params, rest=shown.rest, opt_state=()),
+        best_step=shown.step,
+        best_validation_nats=best.nats if best else None,
         records=tuple(history.records),
+        reason=history.reason or FINISHED,
         seconds=history.seconds(),
     )
 
 
-class _History:
-    """Counts steps, items and seconds, and turns metrics into records."""
-
-    def __init__(
-        self,
-        on_record: Callable[[Record], None] | None,
-        clock: Callable[[], float],
-        *,
-        first_step: int,
-    ) -> None:
-        self.records: list[Record] = []
-        self.step = self.first_step = first_step
-        self._on_record, self._clock, self._started = on_record, clock, clock()
-        self._items, self._rate = 0, None
-
-    def seconds(self) -> float:
-        return self._clock() - self._started
-
-    def trained(self, metrics: dict[str, Any], items: int) -> None:
-        check_finite(metrics, first_step=self.step + 1)
-        self.step += len(metrics["loss_total"])
-        self._items += items
-        self._rate = float(metrics["learning_rate"][-1])
-        self._add("train", Totals.from_metrics(metrics))
-
-    def validated(
-        self, state: TrainState, validate: Callable[[TrainState], Totals]
-    ) -> tuple[float, int, Any, Any]:
-        totals = validate(state)
-        if not np.isfinite(totals.loss_nats):
-            raise NonFiniteLossError(
-                f"training stopped at step {self.step}: validation loss {totals.loss_nats} nats, "
-                "though the training loss was finite; look for a bad label or feature in the "
-                "validation split"
-            )
-        self._add("validation", totals)
-        # Copied, for the next step's donation deletes the buffers of this state.
-        params, rest = jax.tree.map(jnp.copy, (state.params, state.rest))
-        return totals.loss_nats, self.step, params, rest
-
-    def _add(self, split: str, totals: Totals) -> None:
-        record = Record(
-            step=self.step,
-            split=split,
-            loss_nats=totals.loss_nats,
-            accuracy=totals.accuracy,
-            learning_rate=self._rate,
-            seconds=self.seconds(),
-            items=self._items,
-        )
-        self.records.append(record)
-        if self._on_record is not None:
-            self._on_record(record)
-
-
-def _call_lengths(steps: int, steps_per_call: int, every: int) -> list[int]:
-    """Cut `steps` into calls that end at every validation.
-
-    Example:
-        >>> _call_lengths(10, 4, 5)
-        [4, 1, 4, 1]
-    """
-    lengths, done = [], 0
-    while done < steps:
-        length = min(steps_per_call, steps - done, every - done % every)
-        lengths.append(length)
-        done += length
-    return lengths
-
-
-def _stacked_calls(
-    batches: Iterator[Batch], lengths: list[int]
-) -> Iterator[dict[str, np.ndarray] | None]:
-    done = 0
-    for length in lengths:
-        taken = [batch for _, batch in zip(range(length), batches, strict=False)]
-        if len(taken) < length:
-            raise ValueError(
-                f"batches ended after {done + len(taken)} of {sum(lengths)} steps; let them "
-                "repeat (epochs=None) or take fewer steps"
-            )
-        done += length
-        yield stack_batches(taken)
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from xentjax.train.loop import Record
+from xentjax.train.record import Record
 
 
 class FitProgress:

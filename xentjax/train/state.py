@@ -1,7 +1,7 @@
 """The training state: one frozen pytree with everything an optimizer step reads and changes.
 
-Use it whenever a flax.nnx model is trained by a pure function: the model is split once into arrays
-and structure, the arrays travel through `jax.jit` and `jax.lax.scan`, and `to_model` puts the model
+Use it whenever a model is trained by a pure function: the model is split once into arrays and
+structure, the arrays travel through `jax.jit` and `jax.lax.scan`, and `to_model` puts the model
 together again to look at, to save or to sample from.
 """
 
@@ -12,13 +12,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
+
+from xentjax.optim.update import evaluation_params
+from xentjax.train.architecture import Architecture, split_model
 
 
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["step", "params", "opt_state", "rest", "key"],
-    meta_fields=["graphdef"],
+    meta_fields=["architecture"],
 )
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -28,12 +30,12 @@ class TrainState:
     comes back, or `copy()` first.
 
     Attributes:
-        step: optimizer steps taken, int32 scalar.
-        params: the model's `nnx.Param` values, which the gradient is taken by.
+        step: batches seen, int32 scalar; a step that was skipped counts.
+        params: what the gradient is taken by: the `nnx.Param` values, Linen's "params".
         opt_state: the optax state.
         rest: all other model state: dropout's keys and counters, batch statistics.
         key: the typed JAX key from which every step derives its own.
-        graphdef: the model's structure, static and hashable, equal for equal configurations.
+        architecture: the model's structure, static and hashable, equal for equal configurations.
 
     Example:
         >>> import jax, optax
@@ -50,32 +52,32 @@ class TrainState:
     opt_state: Any
     rest: Any
     key: Any
-    graphdef: Any
+    architecture: Architecture
 
     @classmethod
     def create(
-        cls, model: nnx.Module, optimizer: optax.GradientTransformation, *, key: jax.Array
+        cls, model: Any, optimizer: optax.GradientTransformation, *, key: jax.Array
     ) -> "TrainState":
         """Split a model into a state at step 0; the model itself keeps its own arrays.
 
         Args:
-            model: a flax.nnx model; every `nnx.Param` in it is trained.
+            model: a flax.nnx model, of which every `nnx.Param` is trained, or what `from_linen` or
+                `from_apply` returned.
             optimizer: an optax optimizer, asked for its initial state.
-            key: a JAX key for what is random in a step besides the model's own dropout.
+            key: a JAX key for what is random in a step besides an nnx model's own dropout.
+
+        Raises:
+            TypeError: if the model is of another kind.
+            ValueError: if there is nothing in it to train.
         """
-        graphdef, params, rest = nnx.split(model, nnx.Param, ...)
-        if not jax.tree.leaves(params):
-            raise ValueError(
-                f"model: got a {type(model).__name__} without any nnx.Param, so there is nothing "
-                "to train; wrap its trainable arrays in nnx.Param"
-            )
+        architecture, params, rest = split_model(model)
         state = cls(
             step=jnp.zeros((), jnp.int32),
             params=params,
-            opt_state=optimizer.init(params),  # pyright: ignore[reportArgumentType]
+            opt_state=optimizer.init(params),
             rest=rest,
             key=key,
-            graphdef=graphdef,
+            architecture=architecture,
         )
         return state.copy()
 
@@ -84,12 +86,23 @@ class TrainState:
         """How many numbers are trained."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
+    def evaluated(self) -> "TrainState":
+        """The state with the parameters its optimizer wants evaluated.
+
+        Those of schedule-free optimizers and of averages (`optim.ema`, `optim.swa`) differ from
+        the parameters being trained; for all others nothing changes.
+        """
+        return dataclasses.replace(self, params=evaluation_params(self.opt_state, self.params))
+
     def copy(self) -> "TrainState":
         """The same state in buffers of its own, which outlive a donation of this one."""
         return jax.tree.map(jnp.copy, self)
 
     def to_model(self) -> Any:
-        """The model with this state's arrays, in evaluation mode (no dropout)."""
-        model = nnx.merge(self.graphdef, *jax.tree.map(jnp.copy, (self.params, self.rest)))
-        model.eval()
-        return model
+        """The model to evaluate, with this state's numbers: no dropout, averages if there are any.
+
+        Returns:
+            An nnx module in evaluation mode, or a callable for a model of another kind.
+        """
+        params, rest = jax.tree.map(jnp.copy, (self.evaluated().params, self.rest))
+        return self.architecture.merge(params, rest, training=False, key=self.key)

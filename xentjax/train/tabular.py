@@ -21,9 +21,10 @@ from xentjax.losses.units import bits
 from xentjax.models import MLP, MLPConfig
 from xentjax.train.config import TabularConfig
 from xentjax.train.evaluate import Evaluate, make_evaluate, padded_batches
-from xentjax.train.loop import FitResult, Record, fit
-from xentjax.train.objectives import classification_loss
+from xentjax.train.loop import FitResult, train_loop
+from xentjax.train.objectives import cross_entropy
 from xentjax.train.progress import FitProgress
+from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
 from xentjax.train.state import TrainState
 from xentjax.train.step import Step, make_step
@@ -154,7 +155,7 @@ def _prepare(config: TabularConfig, parts: dict[str, dict[str, np.ndarray]], cla
         steps=steps,
         weight_decay=config.weight_decay,
     )
-    training = classification_loss(label_smoothing=config.label_smoothing)
+    training = cross_entropy(label_smoothing=config.label_smoothing)
     return _Job(
         parts=parts,
         model_config=MLPConfig(
@@ -168,7 +169,7 @@ def _prepare(config: TabularConfig, parts: dict[str, dict[str, np.ndarray]], cla
         per_epoch=min(per_epoch, steps),
         rule=rule,
         step=make_step(training, rule.optimizer, learning_rate=rule.learning_rate),
-        evaluate=make_evaluate(classification_loss()),
+        evaluate=make_evaluate(cross_entropy()),
     )
 
 
@@ -187,7 +188,7 @@ def _fit_seed(
         progress.show(record)
 
     with progress:
-        return fit(
+        return train_loop(
             state,
             job.step,
             batches(job.parts["train"], batch_size=config.batch_size, seed=seed),

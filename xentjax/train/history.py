@@ -1,0 +1,189 @@
+"""The history of a training: counts steps, items and seconds, makes records, decides to stop.
+
+`Progress` is the part of it that a checkpoint keeps, as plain JSON.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xentjax.train.non_finite import NonFiniteLossError, NonFiniteSteps
+from xentjax.train.record import Record
+from xentjax.train.state import TrainState
+from xentjax.train.stopping import StoppingRule
+from xentjax.train.totals import Totals
+
+FINISHED = "all steps taken"
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a resumed loop must know besides the state, as plain numbers.
+
+    Attributes:
+        items: examples or tokens trained on.
+        seconds: the time used.
+        skips: steps skipped in a row, up to now.
+        best: loss in nats and step of the best validation, or None.
+        memories: what each stopping rule remembers.
+        data: the place in the data.
+        reason: what a stopping rule said, or None: a run that was interrupted or took all its steps
+            may go on.
+    """
+
+    items: int
+    seconds: float
+    skips: int
+    best: tuple[float, int] | None
+    memories: tuple[tuple[float, ...], ...]
+    data: Any
+    reason: str | None
+
+    @classmethod
+    def start(cls, stop: Sequence[StoppingRule]) -> "Progress":
+        """The progress of a run that has not begun."""
+        return cls(0, 0.0, 0, None, tuple(rule.start() for rule in stop), None, None)
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any], stop: Sequence[StoppingRule]) -> "Progress":
+        """Restores what `to_json` made.
+
+        Args:
+            saved: its result.
+            stop: the stopping rules of the run that goes on; those that the run had not begin anew.
+        """
+        memories = [_numbers(memory) for memory in saved["memories"]]
+        fresh = [rule.start() for rule in stop]
+        same = [len(memory) for memory in memories] == [len(memory) for memory in fresh]
+        best = saved["best"]
+        return cls(
+            items=saved["items"],
+            seconds=saved["seconds"],
+            skips=saved["skips"],
+            best=None if best is None else (best[0], best[1]),
+            memories=tuple(memories if same else fresh),
+            data=saved["data"],
+            reason=saved["reason"],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` restores; what rules remember as text, for JSON has no NaN."""
+        saved = dataclasses.asdict(self)
+        saved["memories"] = [[repr(float(value)) for value in memory] for memory in self.memories]
+        return saved
+
+
+def _numbers(memory: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(value) for value in memory)
+
+
+class History:
+    """Everything that has happened, and what follows from it.
+
+    Attributes:
+        step: steps taken.
+        records: made by this process.
+        reason: why to stop, or None.
+        best: loss in nats and step of the best validation, or None.
+        last_validation: the newest validation loss in nats, or None.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        stop: Sequence[StoppingRule],
+        on_record: Callable[[Record], None] | None,
+        clock: Callable[[], float],
+        *,
+        step: int,
+        max_skips: int,
+    ) -> None:
+        self.step, self.records, self.reason = step, [], progress.reason
+        self.best, self.last_validation = progress.best, None
+        self._by_rule = progress.reason is not None
+        self._stop, self._on_record, self._clock = stop, on_record, clock
+        self._memories = list(progress.memories)
+        self._started = clock() - progress.seconds
+        self._items, self._data, self._rate = progress.items, progress.data, None
+        self._non_finite = NonFiniteSteps(progress.skips, max_skips)
+
+    def seconds(self) -> float:
+        """The time used, over all parts of a resumed run."""
+        return self._clock() - self._started
+
+    def progress(self) -> Progress:
+        """What a checkpoint keeps."""
+        return Progress(
+            items=self._items,
+            seconds=self.seconds(),
+            skips=self._non_finite.in_a_row,
+            best=self.best,
+            memories=tuple(self._memories),
+            data=self._data,
+            reason=self.reason if self._by_rule else None,
+        )
+
+    def trained(
+        self, metrics: Mapping[str, Any], batches: Mapping[str, Any], data: Any, state: TrainState
+    ) -> None:
+        """Takes in the metrics of a call, arrays [steps] on the host."""
+        first, taken = self.step + 1, len(metrics["loss_total"])
+        self.step += taken
+        self._data = data
+        self._items += np.size(batches["labels"]) if "labels" in batches else 0
+        if "learning_rate" in metrics:
+            self._rate = float(metrics["learning_rate"][-1])
+        self._non_finite.look(metrics, batches, state, first_step=first)
+        kept = np.asarray(metrics["skipped"]) == 0
+        totals = Totals.from_metrics({name: array[kept] for name, array in metrics.items()})
+        norms = np.asarray(metrics["grad_norm"])[kept]
+        self._add(
+            "train",
+            totals if kept.any() else Totals(np.nan, 1.0),
+            grad_norm=float(norms.max()) if norms.size else None,
+            skipped=int(taken - kept.sum()),
+        )
+
+    def validated(self, totals: Totals) -> float:
+        """Takes in a validation and returns its loss in nats.
+
+        Raises:
+            NonFiniteLossError: if that is not a finite number.
+        """
+        if not np.isfinite(totals.loss_nats):
+            raise NonFiniteLossError(
+                f"training stopped at step {self.step}: validation loss {totals.loss_nats} nats, "
+                "though the training loss was finite; look for a bad label or feature in the "
+                "validation split",
+                step=self.step,
+                batch=None,
+                state=None,
+            )
+        self.last_validation = totals.loss_nats
+        self._add("validation", totals)
+        return totals.loss_nats
+
+    def stop_if(self, reason: str | None, *, by_rule: bool = False) -> None:
+        """Stops for this reason, unless there is none or another one already."""
+        if reason is not None and self.reason is None:
+            self.reason, self._by_rule = reason, by_rule
+
+    def _add(self, split: str, totals: Totals, **figures: Any) -> None:
+        record = Record(
+            step=self.step,
+            split=split,
+            loss_nats=totals.loss_nats,
+            accuracy=totals.accuracy,
+            learning_rate=self._rate,
+            seconds=self.seconds(),
+            items=self._items,
+            **figures,
+        )
+        self.records.append(record)
+        for place, rule in enumerate(self._stop):
+            self._memories[place], reason = rule.look(self._memories[place], record)
+            self.stop_if(reason, by_rule=True)
+        if self._on_record is not None:
+            self._on_record(record)

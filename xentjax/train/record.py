@@ -1,0 +1,39 @@
+"""Records: what is known after some step, for files, progress bars, plots and stopping rules."""
+
+import dataclasses
+import math
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What is known after some step about one split of the data.
+
+    Attributes:
+        step: optimizer steps taken, of all parts of a resumed run.
+        split: "train", where the figures are means over the steps since the last record and
+            dropout was on, or "validation", where they are exact.
+        loss_nats: mean loss, nats; NaN where every step since the last record was skipped.
+        accuracy: share predicted right, or None where nobody counted.
+        learning_rate: of the last step taken; None before the first and where nobody said.
+        seconds: since the run began, compilation included.
+        items: how many examples or tokens have been trained on so far.
+        grad_norm: the largest gradient norm since the last record; None for a validation.
+        skipped: steps since the last record whose update was skipped as not finite.
+    """
+
+    step: int
+    split: str
+    loss_nats: float
+    accuracy: float | None
+    learning_rate: float | None
+    seconds: float
+    items: int
+    grad_norm: float | None = None
+    skipped: int = 0
+
+    def to_metrics(self) -> dict[str, Any]:
+        """The line of metrics.jsonl: everything but the item count; no loss is null."""
+        line = dataclasses.asdict(self)
+        del line["items"]
+        return line | {"loss_nats": None if math.isnan(self.loss_nats) else self.loss_nats}
