@@ -44,7 +44,7 @@ def test_ignored_labels_and_class_weights_are_in_the_loss_and_in_the_weight():
     batch = {"x": logits.astype(np.float32), "labels": labels, "weights": weights}
     objective = cross_entropy(ignore_index=-100, class_weights=class_weights)
     total, weight, _ = objective(lambda x: x, batch, None)
-    scale = np.where(labels < 0, 0, weights * class_weights[labels])
+    scale = np.where(labels < 0, 0, weights * class_weights[np.maximum(labels, 0)])
     wanted, _ = expected(logits, np.where(labels < 0, 0, labels), scale, 0.0)
     np.testing.assert_allclose(total, wanted, rtol=2e-6)
     np.testing.assert_allclose(weight, scale.sum(), rtol=1e-6)

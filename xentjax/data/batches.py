@@ -18,8 +18,8 @@ from xentjax.data.windows import TokenWindows
 
 
 @runtime_checkable
-class _Source(Protocol):
-    """Examples that can be gathered by number."""
+class Source(Protocol):
+    """Examples that can be gathered by number, such as `TokenWindows`."""
 
     def __len__(self) -> int: ...
 
@@ -27,7 +27,7 @@ class _Source(Protocol):
 
 
 def batches(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray] | Source,
     *,
     batch_size: int,
     seed: int,
@@ -38,7 +38,7 @@ def batches(
     """Iterates over batches of rows of arrays that belong together.
 
     Args:
-        arrays: name → `[N, ...]`, all of the same N.
+        arrays: name → `[N, ...]`, all of the same N; or any source of examples.
         batch_size: rows a batch, B.
         seed: non-negative; with the arrays it determines every batch. Neighbouring seeds give
             unrelated orders.
@@ -61,8 +61,9 @@ def batches(
         >>> [batch["x"].tolist() for batch in rows]
         [[0, 1], [2, 3]]
     """
+    source = arrays if isinstance(arrays, Source) else _Rows(arrays)
     return _iterator(
-        _Rows(arrays), batch_size, seed, shuffle, epochs=epochs, drop_remainder=drop_remainder
+        source, batch_size, seed, shuffle, epochs=epochs, drop_remainder=drop_remainder
     )
 
 
@@ -130,7 +131,7 @@ class _Batches:
     """Random access to the batches of every epoch; batch i of epoch e is number e·K + i."""
 
     def __init__(
-        self, source: _Source, batch_size: int, seed: int, shuffle: bool, drop_remainder: bool
+        self, source: Source, batch_size: int, seed: int, shuffle: bool, drop_remainder: bool
     ) -> None:
         self._source = source
         self._batch_size = batch_size
@@ -156,7 +157,7 @@ def _epoch_order(n: int, seed: int, shuffle: bool, epoch: int) -> np.ndarray:
 
 
 def _iterator(
-    source: _Source,
+    source: Source,
     batch_size: int,
     seed: int,
     shuffle: bool,

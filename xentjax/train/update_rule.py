@@ -1,4 +1,4 @@
-"""The update rule of a training job: the optimizer and the schedule its options name."""
+"""The update rule: an optimizer and its learning rate, from names or from functions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,46 +6,42 @@ from typing import Any, NamedTuple
 import optax
 
 from xentjax import optim
-from xentjax.train.config import Optimizer, Schedule
+
+_PEAK = 1e-3
 
 
 class UpdateRule(NamedTuple):
-    """An optimizer and the schedule (step → learning rate) it was made with."""
+    """An optimizer and the schedule (step → learning rate) it was made with, for reports."""
 
     optimizer: optax.GradientTransformation
-    learning_rate: Callable[[Any], Any]
+    learning_rate: Any
 
 
-def make_update_rule(
-    optimizer: Optimizer,
-    schedule: Schedule,
-    *,
-    peak: float,
-    steps: int,
-    weight_decay: float,
-    clip_norm: float | None = None,
-) -> UpdateRule:
-    """Make the optimizer that the options name.
+def resolve_rule(optimizer: Any, schedule: Any, *, steps: int, **options: Any) -> UpdateRule:
+    """Make the update rule that was asked for.
 
     Args:
-        optimizer: its name; weight decay is for adamw only.
-        schedule: its name; the warm-up takes a twentieth of the steps.
-        peak: highest learning rate.
+        optimizer: a name of `optim.optimizer`, a function of a learning rate, or an optax
+            transformation.
+        schedule: the learning rate: a number, a (traced) scalar, a function of the step, or None
+            for a warm-up to 1e-3 and half a cosine down.
         steps: optimizer steps in all.
-        weight_decay: decoupled, on weight matrices only.
-        clip_norm: bound on the gradient's global norm, if any.
+        **options: of the named optimizer or of the function.
+
+    Raises:
+        ValueError: if a transformation comes with a schedule, which it could not follow.
     """
-    learning_rate = _schedule(schedule, peak, steps)
-    options: dict[str, Any] = {"clip_norm": clip_norm}
-    if optimizer == "adamw":
-        options["weight_decay"] = weight_decay
-    return UpdateRule(optim.optimizer(optimizer, learning_rate, **options), learning_rate)
+    if isinstance(optimizer, optax.GradientTransformation):
+        if schedule is not None or options:
+            raise ValueError(
+                "schedule: an optax transformation has its learning rate in it already; leave "
+                "schedule out, or give a name or a function such as optim.adamw as the optimizer"
+            )
+        return UpdateRule(optimizer, None)
+    rate = optim.schedule("warmup_cosine", _PEAK, steps=steps) if schedule is None else schedule
+    make: Callable[..., Any] = optimizer if callable(optimizer) else _named(optimizer)
+    return UpdateRule(make(rate, **options), rate)
 
 
-def _schedule(name: Schedule, peak: float, steps: int) -> Callable[[Any], Any]:
-    warmup = steps // 20
-    if name == "constant":
-        return optim.constant(peak)
-    if name == "warmup_cosine":
-        return optim.warmup_cosine(peak, warmup_steps=warmup, total_steps=steps)
-    return optim.warmup_stable_decay(peak, warmup_steps=warmup, total_steps=steps)
+def _named(name: str) -> Callable[..., Any]:
+    return lambda rate, **options: optim.optimizer(name, rate, **options)

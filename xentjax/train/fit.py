@@ -1,0 +1,194 @@
+"""One line that trains: the pieces of this room, put together in the usual way.
+
+`fit` makes a state, a compiled step, batches and a scorer, runs the loop and gives back the best
+parameters. Each of them can be had alone, so a loop of one's own starts from the same parts.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from xentjax.train.evaluate import make_evaluate, padded_batches
+from xentjax.train.feeding import Data, Feed, as_examples, make_feed
+from xentjax.train.loop import FitResult, train_loop
+from xentjax.train.objectives import Objective, cross_entropy, supervised
+from xentjax.train.progress import FitProgress
+from xentjax.train.record import Record
+from xentjax.train.session import open_session
+from xentjax.train.state import TrainState
+from xentjax.train.step import make_step
+from xentjax.train.stopping import StoppingRule
+from xentjax.train.totals import Totals
+from xentjax.train.update_rule import resolve_rule
+
+_FAST_STEPS = 3
+
+
+def fit(
+    model: Any,
+    data: Data,
+    *,
+    loss: Callable[..., Any] | None = None,
+    objective: Objective | None = None,
+    optimizer: Any = "adamw",
+    schedule: Any = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int = 64,
+    accumulate: int = 1,
+    penalty: Callable[[Any], Any] | None = None,
+    validation: Data | None = None,
+    validate_every: int | None = None,
+    stop: Sequence[StoppingRule] = (),
+    max_skips: int = 3,
+    seed: int = 0,
+    steps_per_call: int = 10,
+    fast_dev_run: bool = False,
+    overfit_batches: int | None = None,
+    directory: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    on_record: Callable[[Record], None] | None = None,
+    console: Console | None = None,
+) -> FitResult:
+    """Trains a model and returns its last and its best state.
+
+    Args:
+        model: a flax.nnx module, or `from_linen(module, variables)`, `from_apply(apply, params)`.
+        data: a dict of arrays [N, …] with `labels`, one input and perhaps `where` and `weights`; a
+            pair (inputs, labels); a source such as `TokenWindows`; or an iterable of batches.
+        loss: `loss(outputs, labels)`, one an example; by default softmax cross-entropy, fused with
+            the model's head where the logits would be large.
+        objective: `(model, batch, key) → (total, weight, sums)`, in place of a loss.
+        optimizer: a name of `optim.optimizer`, a function of a learning rate such as
+            `optim.adamw`, or an optax transformation.
+        schedule: the learning rate: a number, or a function of the step. By default a warm-up to
+            1e-3 and half a cosine down. Not with an optax transformation, which has its own.
+        steps: optimizer steps in all; or
+        epochs: passes over the data; one of the two.
+        batch_size: examples a step.
+        accumulate: micro-batches that each batch is cut into, to save memory.
+        penalty: parameters → nats, added to the loss, such as `optim.l1(1e-4)`.
+        validation: held-out data in the forms of `data`, of which the best parameters are kept.
+        validate_every: steps between validations; by default an epoch, or a tenth of the steps.
+        stop: rules such as `EarlyStopping(patience=5)`, `TargetLoss(0.1)`, `TimeBudget(600)`.
+        max_skips: steps in a row skipped for a loss or gradient that is not finite, at which the
+            training stops.
+        seed: of the order of the examples and of what is random in a step.
+        steps_per_call: steps in one compiled call.
+        fast_dev_run: three steps and a validation, to see that everything fits together; no files.
+        overfit_batches: train and validate on this many batches alone: a model that can learn at
+            all brings their loss to zero.
+        directory: where metrics.jsonl and checkpoints go; None keeps nothing.
+        checkpoint_every: steps between checkpoints; by default with every validation.
+        resume: go on from the newest checkpoint in `directory`, if there is one.
+        on_record: called with every record.
+        console: where to show progress; standard output by default, if it is a terminal.
+
+    Returns:
+        The states, the records and the reason why it ended. `result.best.to_model()` is the model
+        to use.
+
+    Raises:
+        ValueError: if arguments contradict each other or do not fit the data.
+        NonFiniteLossError: after `max_skips` skipped steps in a row.
+
+    Example:
+        >>> from flax import nnx
+        >>> from xentjax.models import MLP, MLPConfig
+        >>> rows = {"x": np.eye(4, dtype=np.float32), "labels": np.arange(4)}
+        >>> model = MLP(MLPConfig(4, (), 4), rngs=nnx.Rngs(0))  # softmax regression
+        >>> result = fit(model, rows, steps=200, batch_size=4, schedule=0.1, optimizer="adam")
+        >>> result.records[-1].loss_nats < 0.05
+        True
+        >>> result.reason
+        'all steps taken'
+    """
+    objective = _objective(loss, objective)
+    feed = make_feed(data, batch_size=batch_size, seed=seed, only=overfit_batches)
+    steps = _FAST_STEPS if fast_dev_run else _steps(steps, epochs, feed)
+    rule = resolve_rule(optimizer, schedule, steps=steps)
+    state = TrainState.create(model, rule.optimizer, key=jax.random.key(seed))
+    every = validate_every or min(feed.per_epoch or steps, max(1, steps // 10))
+    with open_session(
+        None if fast_dev_run else directory,
+        state,
+        every=checkpoint_every or every,
+        resume=resume,
+        config={"batch_size": batch_size, "accumulate": accumulate, "seed": seed},
+    ) as session:
+        progress = FitProgress("fit", steps=steps, items="items", console=console)
+        observers = [progress.show, session.log, *([on_record] if on_record else [])]
+
+        def observe(record: Record) -> None:
+            for observer in observers:
+                observer(record)
+
+        with progress if console or progress.console.is_terminal else contextlib.nullcontext():
+            return train_loop(
+                session.state,
+                make_step(
+                    objective,
+                    rule.optimizer,
+                    learning_rate=rule.learning_rate,
+                    accumulate=accumulate,
+                    penalty=penalty,
+                ),
+                feed.batches,
+                steps=steps,
+                steps_per_call=steps_per_call,
+                validate=_scorer(objective, feed, validation, batch_size, overfit_batches),
+                validate_every=every,
+                stop=stop,
+                max_skips=max_skips,
+                on_record=observe,
+                checkpoints=session.checkpoints,
+                resumed=session.resumed,
+                interrupted=session.interrupted,
+            )
+
+
+def _objective(loss: Callable[..., Any] | None, objective: Objective | None) -> Objective:
+    if loss is not None and objective is not None:
+        raise ValueError("give a loss of (outputs, labels) or an objective, not both")
+    if objective is not None:
+        return objective
+    return cross_entropy() if loss is None else supervised(loss)
+
+
+def _steps(steps: int | None, epochs: int | None, feed: Feed) -> int:
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"give steps or epochs, one of the two, got {steps} and {epochs}")
+    if steps is not None:
+        return steps
+    if feed.per_epoch is None:
+        raise ValueError("epochs wants data of a known length; an iterable of batches wants steps")
+    assert epochs is not None
+    return epochs * feed.per_epoch
+
+
+def _scorer(
+    objective: Objective, feed: Feed, validation: Data | None, batch_size: int, only: int | None
+) -> Callable[[TrainState], Totals] | None:
+    if only is not None:
+        held_out = list(itertools.islice(feed.batches, feed.per_epoch))
+    elif validation is None:
+        return None
+    else:
+        examples = as_examples(validation)
+        held_out = validation if examples is None else _padded(examples, batch_size)
+        held_out = list(held_out)
+    evaluate = make_evaluate(objective)
+    return lambda state: evaluate(state, held_out)
+
+
+def _padded(examples: Any, batch_size: int) -> list[dict[str, np.ndarray]]:
+    if not isinstance(examples, Mapping):
+        examples = examples.take(np.arange(len(examples)))
+    return padded_batches(examples, batch_size=batch_size)
