@@ -54,29 +54,28 @@ class Progress:
             saved: its result.
             stop: the stopping rules of the run that goes on; those that the run had not begin anew.
         """
-        memories = [_numbers(memory) for memory in saved["memories"]]
-        fresh = [rule.start() for rule in stop]
-        same = [len(memory) for memory in memories] == [len(memory) for memory in fresh]
+        kept = {name: tuple(map(float, numbers)) for name, numbers in saved["memories"]}
         best = saved["best"]
         return cls(
             items=saved["items"],
             seconds=saved["seconds"],
             skips=saved["skips"],
             best=None if best is None else (best[0], best[1]),
-            memories=tuple(memories if same else fresh),
+            memories=tuple(kept.get(name_of(rule), rule.start()) for rule in stop),
             data=saved["data"],
             reason=saved["reason"],
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, stop: Sequence[StoppingRule]) -> dict[str, Any]:
         """Returns what `from_json` restores; what rules remember as text, for JSON has no NaN."""
-        saved = dataclasses.asdict(self)
-        saved["memories"] = [[repr(float(value)) for value in memory] for memory in self.memories]
-        return saved
+        remembered = zip(stop, self.memories, strict=True)
+        memories = [[name_of(rule), list(map(repr, memory))] for rule, memory in remembered]
+        return dataclasses.asdict(self) | {"memories": memories}
 
 
-def _numbers(memory: Sequence[str]) -> tuple[float, ...]:
-    return tuple(float(value) for value in memory)
+def name_of(rule: StoppingRule) -> str:
+    """What a rule's memory is kept under: another kind of rule must not be handed it."""
+    return type(rule).__name__
 
 
 class History:
@@ -86,8 +85,9 @@ class History:
         step: steps taken.
         records: made by this process.
         reason: why to stop, or None.
+        interrupted: whether that reason came from outside.
         best: loss in nats and step of the best validation, or None.
-        last_validation: the newest validation loss in nats, or None.
+        last_validation: the loss in nats of a validation at this step, or None.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class History:
     ) -> None:
         self.step, self.records, self.reason = step, [], progress.reason
         self.best, self.last_validation = progress.best, None
-        self._by_rule = progress.reason is not None
+        self.interrupted, self._by_rule = False, progress.reason is not None
         self._stop, self._on_record, self._clock = stop, on_record, clock
         self._memories = list(progress.memories)
         self._started = clock() - progress.seconds
@@ -113,9 +113,9 @@ class History:
         """The time used, over all parts of a resumed run."""
         return self._clock() - self._started
 
-    def progress(self) -> Progress:
-        """What a checkpoint keeps."""
-        return Progress(
+    def progress(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as JSON."""
+        progress = Progress(
             items=self._items,
             seconds=self.seconds(),
             skips=self._non_finite.in_a_row,
@@ -124,6 +124,7 @@ class History:
             data=self._data,
             reason=self.reason if self._by_rule else None,
         )
+        return progress.to_json(self._stop)
 
     def trained(
         self, metrics: Mapping[str, Any], batches: Mapping[str, Any], data: Any, state: TrainState
@@ -131,6 +132,7 @@ class History:
         """Takes in the metrics of a call, arrays [steps] on the host."""
         first, taken = self.step + 1, len(metrics["loss_total"])
         self.step += taken
+        self.last_validation = None
         self._data = data
         self._items += np.size(batches["labels"]) if "labels" in batches else 0
         if "learning_rate" in metrics:
@@ -165,10 +167,14 @@ class History:
         self._add("validation", totals)
         return totals.loss_nats
 
-    def stop_if(self, reason: str | None, *, by_rule: bool = False) -> None:
+    def stop_if(self, reason: str | None) -> None:
         """Stops for this reason, unless there is none or another one already."""
+        self.reason = self.reason or reason
+
+    def interrupt(self, reason: str | None) -> None:
+        """The same for a reason from outside, after which the run should be resumed."""
         if reason is not None and self.reason is None:
-            self.reason, self._by_rule = reason, by_rule
+            self.reason, self.interrupted = reason, True
 
     def _add(self, split: str, totals: Totals, **figures: Any) -> None:
         record = Record(
@@ -184,6 +190,7 @@ class History:
         self.records.append(record)
         for place, rule in enumerate(self._stop):
             self._memories[place], reason = rule.look(self._memories[place], record)
-            self.stop_if(reason, by_rule=True)
+            self._by_rule = self._by_rule or bool(reason and self.reason is None)
+            self.stop_if(reason)
         if self._on_record is not None:
             self._on_record(record)

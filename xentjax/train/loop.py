@@ -46,7 +46,8 @@ class FitResult:
         best_step: the step of that validation.
         best_validation_nats: its loss in nats, or None where none was made.
         records: everything recorded by this process, in order.
-        reason: why it ended: "all steps taken", or what a stopping rule said.
+        reason: why it ended: "all steps taken", what a stopping rule said, or a signal.
+        interrupted: whether it was told to end from outside, and should be resumed.
         seconds: from first to last, compilation included, over all parts of a resumed run.
     """
 
@@ -56,6 +57,7 @@ class FitResult:
     best_validation_nats: float | None
     records: tuple[Record, ...]
     reason: str
+    interrupted: bool
     seconds: float
 
 
@@ -122,13 +124,14 @@ def train_loop(
         progress, best = Progress.from_json(resumed[0], stop), resumed[1]
     history = History(progress, stop, on_record, clock, step=int(state.step), max_skips=max_skips)
     state = state.copy()
-    if validate and resumed is None:
-        best = _better(None, history, state, validate)
 
     def keep() -> None:
         if checkpoints is not None:
-            checkpoints.save(state, history.progress().to_json(), history.last_validation)
+            checkpoints.save(state, history.progress(), history.last_validation)
 
+    if validate and resumed is None:
+        best = _better(None, history, state, validate)
+        keep()
     marks = (every if validate else None, checkpoints.every if checkpoints else None)
     lengths = call_lengths(history.step, steps, steps_per_call, marks)
     calls = stacked_calls(batches, lengths, history.step, progress.data)
@@ -148,7 +151,7 @@ def train_loop(
             newest = _better(best, history, state, validate)
             improved, best = newest is not best, newest
         history.stop_if(FINISHED if history.step >= steps else None)
-        history.stop_if(interrupted())
+        history.interrupt(interrupted())
         due = checkpoints is not None and history.step % checkpoints.every == 0
         if improved or due or history.reason:
             keep()
@@ -179,6 +182,7 @@ def _result(state: TrainState, best: Best | None, history: History) -> FitResult
         best_validation_nats=best.nats if best else None,
         records=tuple(history.records),
         reason=history.reason or FINISHED,
+        interrupted=history.interrupted,
         seconds=history.seconds(),
     )
 
