@@ -36,6 +36,7 @@ def fit(
     *,
     loss: Callable[..., Any] | None = None,
     objective: Objective | None = None,
+    evaluation: Objective | None = None,
     optimizer: Any = "adamw",
     schedule: Any = None,
     steps: int | None = None,
@@ -54,7 +55,10 @@ def fit(
     directory: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
+    config: Mapping[str, Any] | None = None,
     on_record: Callable[[Record], None] | None = None,
+    title: str = "fit",
+    items: str = "items",
     console: Console | None = None,
 ) -> FitResult:
     """Trains a model and returns its last and its best state.
@@ -66,6 +70,7 @@ def fit(
         loss: `loss(outputs, labels)`, one an example; by default softmax cross-entropy, fused with
             the model's head where the logits would be large.
         objective: `(model, batch, key) → (total, weight, sums)`, in place of a loss.
+        evaluation: the objective of the validation; by default the same.
         optimizer: a name of `optim.optimizer`, a function of a learning rate such as
             `optim.adamw`, or an optax transformation.
         schedule: the learning rate: a number, or a function of the step. By default a warm-up to
@@ -88,7 +93,10 @@ def fit(
         directory: where metrics.jsonl and checkpoints go; None keeps nothing.
         checkpoint_every: steps between checkpoints; by default with every validation.
         resume: go on from the newest checkpoint in `directory`, if there is one.
+        config: what else a checkpoint must have been made with to be resumed, as plain JSON.
         on_record: called with every record.
+        title: what is trained, for the progress bar.
+        items: what is counted for the throughput.
         console: where to show progress; standard output by default, if it is a terminal.
 
     Returns:
@@ -116,14 +124,17 @@ def fit(
     rule = resolve_rule(optimizer, schedule, steps=steps)
     state = TrainState.create(model, rule.optimizer, key=jax.random.key(seed))
     every = validate_every or min(feed.per_epoch or steps, max(1, steps // 10))
+    held_out = validation
+    if overfit_batches is not None:
+        held_out = list(itertools.islice(feed.batches, feed.per_epoch))
     with open_session(
         None if fast_dev_run else directory,
         state,
         every=checkpoint_every or every,
         resume=resume,
-        config={"batch_size": batch_size, "accumulate": accumulate, "seed": seed},
+        config={"batch_size": batch_size, "accumulate": accumulate, "seed": seed, **(config or {})},
     ) as session:
-        progress = FitProgress("fit", steps=steps, items="items", console=console)
+        progress = FitProgress(title, steps=steps, items=items, console=console)
         observers = [progress.show, session.log, *([on_record] if on_record else [])]
 
         def observe(record: Record) -> None:
@@ -143,7 +154,7 @@ def fit(
                 feed.batches,
                 steps=steps,
                 steps_per_call=steps_per_call,
-                validate=_scorer(objective, feed, validation, batch_size, overfit_batches),
+                validate=_scorer(evaluation or objective, held_out, batch_size),
                 validate_every=every,
                 stop=stop,
                 max_skips=max_skips,
@@ -174,18 +185,14 @@ def _steps(steps: int | None, epochs: int | None, feed: Feed) -> int:
 
 
 def _scorer(
-    objective: Objective, feed: Feed, validation: Data | None, batch_size: int, only: int | None
+    objective: Objective, held_out: Data | None, batch_size: int
 ) -> Callable[[TrainState], Totals] | None:
-    if only is not None:
-        held_out = list(itertools.islice(feed.batches, feed.per_epoch))
-    elif validation is None:
+    if held_out is None:
         return None
-    else:
-        examples = as_examples(validation)
-        held_out = validation if examples is None else _padded(examples, batch_size)
-        held_out = list(held_out)
+    examples = as_examples(held_out)
+    scored = list(held_out) if examples is None else _padded(examples, batch_size)
     evaluate = make_evaluate(objective)
-    return lambda state: evaluate(state, held_out)
+    return lambda state: evaluate(state, scored)
 
 
 def _padded(examples: Any, batch_size: int) -> list[dict[str, np.ndarray]]:

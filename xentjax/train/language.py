@@ -18,18 +18,15 @@ from xentjax.data import token_batches
 from xentjax.losses.units import bits, bits_per_byte
 from xentjax.models import GPT, GPTConfig, generate
 from xentjax.train.baselines import Compression, compress_held_out, unigram_nats
-from xentjax.train.config import LanguageConfig
+from xentjax.train.config import LanguageConfig, RunOptions
 from xentjax.train.corpus import Corpus, encode_prompt, read_corpus
-from xentjax.train.evaluate import Evaluate, covering_windows, make_evaluate, padded_batches
-from xentjax.train.loop import FitResult, train_loop
-from xentjax.train.objectives import cross_entropy
-from xentjax.train.progress import FitProgress
+from xentjax.train.evaluate import covering_windows
+from xentjax.train.loop import FitResult
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
 from xentjax.train.state import TrainState
-from xentjax.train.step import make_step
+from xentjax.train.task import Task, train_task
 from xentjax.train.totals import Totals
-from xentjax.train.update_rule import make_update_rule
 
 _STEPS_PER_CALL = 10
 _VALIDATIONS = 10
@@ -86,6 +83,7 @@ def train_language(
     run: Run,
     *,
     console: Console | None = None,
+    on_record: Callable[[Record], None] | None = None,
     on_tested: Callable[[LanguageSummary, tuple[Record, ...]], None] | None = None,
 ) -> tuple[LanguageSummary, tuple[Record, ...]]:
     """Train, test and sample a GPT, and write everything into the run's directory.
@@ -94,11 +92,12 @@ def train_language(
         config: the options.
         run: where to write config.json, environment.json, metrics.jsonl and summary.json.
         console: where to show progress; standard output by default.
+        on_record: called with every record, such as a logger's.
         on_tested: called with the summary, still without its sample, and the records, so that
             they are kept should the sampling fail.
 
     Returns:
-        The summary and the records.
+        The summary and the records, those of the parts before a resumption included.
 
     Raises:
         ValueError: before any training, if the text is too short for block and batch_size, the
@@ -112,37 +111,33 @@ def train_language(
         "environment.json",
         environment(seeds=[config.seed], data_name=corpus.name, data_sha256=corpus.sha256),
     )
-    evaluate = make_evaluate(cross_entropy())
-    result = _fit(config, corpus, evaluate, run, console)
-    # Half a window of context for every byte, at twice the cost, which the test pays only once.
-    stride = max(1, config.block // 2)
-    test = _scorer(config, corpus, "test", evaluate, stride=stride)(result.best)
+    task = language_task(config, corpus)
+    result = train_task(
+        task,
+        config.training,
+        seed=config.seed,
+        directory=run.path,
+        checkpoint_every=config.run.checkpoint_every,
+        resume=config.run.resume,
+        config=dataclasses.asdict(dataclasses.replace(config, run=RunOptions())),
+        on_record=on_record,
+        console=console,
+    )
+    records = run.records()
+    test = task.score(result.best, "test")
     summary = _summarize(config, corpus, result, test, started)
     run.write_json("summary.json", dataclasses.asdict(summary))
     if on_tested is not None:
-        on_tested(summary, result.records)
+        on_tested(summary, records)
     sample = _sample(config, corpus, result.best, prompt)
     seconds = time.perf_counter() - started
     summary = dataclasses.replace(summary, sample=sample, seconds=seconds)
     run.write_json("summary.json", dataclasses.asdict(summary))
-    return summary, result.records
+    return summary, records
 
 
-def _fit(
-    config: LanguageConfig,
-    corpus: Corpus,
-    evaluate: Evaluate,
-    run: Run,
-    console: Console | None,
-) -> FitResult:
-    rule = make_update_rule(
-        config.optimizer,
-        config.schedule,
-        peak=config.learning_rate,
-        steps=config.steps,
-        weight_decay=config.weight_decay,
-        clip_norm=_CLIP_NORM,
-    )
+def language_task(config: LanguageConfig, corpus: Corpus) -> Task:
+    """The training of a GPT on a corpus."""
     model_config = GPTConfig(
         vocab_size=corpus.tokenizer.vocab_size,
         block_size=config.block,
@@ -151,31 +146,26 @@ def _fit(
         width=config.width,
         dropout=config.dropout,
     )
-    model = GPT(model_config, rngs=nnx.Rngs(config.seed))
-    state = TrainState.create(model, rule.optimizer, key=jax.random.key(config.seed))
-    training = cross_entropy(label_smoothing=config.label_smoothing)
-    progress = FitProgress("gpt", steps=config.steps, items="tokens", console=console)
-
-    def on_record(record: Record) -> None:
-        run.append_metrics(record.to_metrics())
-        progress.show(record)
-
-    with progress:
-        return train_loop(
-            state,
-            make_step(training, rule.optimizer, learning_rate=rule.learning_rate),
-            token_batches(
-                corpus.tokens["train"],
-                length=config.block,
-                batch_size=config.batch_size,
-                seed=config.seed,
-            ),
-            steps=config.steps,
-            steps_per_call=_STEPS_PER_CALL,
-            validate=_scorer(config, corpus, "validation", evaluate, stride=config.block),
-            validate_every=_validation_interval(config.steps),
-            on_record=on_record,
-        )
+    return Task(
+        title="gpt",
+        items="tokens",
+        make_model=lambda seed: GPT(model_config, rngs=nnx.Rngs(seed)),
+        make_batches=lambda seed: token_batches(
+            corpus.tokens["train"],
+            length=config.block,
+            batch_size=config.batch_size,
+            seed=seed,
+        ),
+        held_out={
+            "validation": _windows(config, corpus, "validation", stride=config.block),
+            # Half a window of context for every byte, at twice the cost, paid only once.
+            "test": _windows(config, corpus, "test", stride=max(1, config.block // 2)),
+        },
+        steps=config.steps,
+        steps_per_call=_STEPS_PER_CALL,
+        validate_every=_validation_interval(config.steps),
+        batch_size=config.batch_size,
+    )
 
 
 def _validation_interval(steps: int) -> int:
@@ -184,15 +174,13 @@ def _validation_interval(steps: int) -> int:
     return calls * _STEPS_PER_CALL
 
 
-def _scorer(
-    config: LanguageConfig, corpus: Corpus, split: str, evaluate: Evaluate, *, stride: int
-) -> Callable[[TrainState], Totals]:
+def _windows(
+    config: LanguageConfig, corpus: Corpus, split: str, *, stride: int
+) -> dict[str, np.ndarray]:
     before = {"validation": "train", "test": "validation"}[split]
     # One token of the part before it, so that the split's own first token is predicted too.
     tokens = np.concatenate([corpus.tokens[before][-1:], corpus.tokens[split]])
-    windows = covering_windows(tokens, length=config.block, stride=stride)
-    padded = padded_batches(windows, batch_size=config.batch_size)
-    return lambda state: evaluate(state, padded)
+    return covering_windows(tokens, length=config.block, stride=stride)
 
 
 def _sample(config: LanguageConfig, corpus: Corpus, state: TrainState, prompt: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -37,3 +38,9 @@ class Record:
         line = dataclasses.asdict(self)
         del line["items"]
         return line | {"loss_nats": None if math.isnan(self.loss_nats) else self.loss_nats}
+
+    @classmethod
+    def from_metrics(cls, line: Mapping[str, Any]) -> "Record":
+        """Restores the record from its line of metrics.jsonl; its items are not known any more."""
+        loss = math.nan if line["loss_nats"] is None else line["loss_nats"]
+        return cls(**{**line, "loss_nats": loss, "items": 0})

@@ -3,7 +3,9 @@
     runs/digits/
       config.json        every option the run was started with
       environment.json   versions, device, seeds, and the SHA-256 of the data
-      metrics.jsonl      one line a record: step, split, loss_nats, accuracy, learning_rate, seconds
+      seed-0/            of each seed, where there may be several; else these lie in the run's own
+        metrics.jsonl    one line a record: step, split, loss_nats, accuracy, learning_rate, …
+        checkpoints/     to resume from, and the best
       summary.json       the figures printed at the end
       curves.png         drawn by the command line
 
@@ -14,6 +16,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +24,10 @@ from typing import Any
 
 import jax
 
-FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json", "curves.png")
+from xentjax.train.record import Record
+
+_WRITTEN = ("config.json", "environment.json", "metrics.jsonl", "summary.json", "curves.png")
+_WRITTEN_FOLDERS = ("checkpoints", "tensorboard", "seed-*")
 _BEFORE_TRAINING = frozenset({"config.json", "environment.json"})
 _VERSIONS = ("xentjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
 
@@ -46,10 +52,10 @@ class Run:
         text = json.dumps(content, indent=2, default=_plain, allow_nan=False)
         (self.path / file).write_text(text + "\n")
 
-    def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one line to metrics.jsonl, complete on disk when this returns."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+    def records(self, folder: str = "") -> tuple[Record, ...]:
+        """The records of metrics.jsonl, those from before a resumption included."""
+        lines = (self.path / folder / "metrics.jsonl").read_text().splitlines()
+        return tuple(Record.from_metrics(json.loads(line)) for line in lines)
 
     def remove_if_unused(self) -> bool:
         """Remove the directory where nothing but how the run was to start is in it.
@@ -65,14 +71,15 @@ class Run:
         return True
 
 
-def create_run(root: Path, name: str, *, overwrite: bool = False) -> Run:
-    """Make the directory of a new run.
+def create_run(root: Path, name: str, *, overwrite: bool = False, resume: bool = False) -> Run:
+    """Make the directory of a new run, or find that of the run to go on with.
 
     Args:
         root: where runs live; made when missing.
         name: the wanted name, one path component.
         overwrite: reuse a directory of that name, deleting the files a run writes and nothing
             else, instead of taking the first free one of name-2, name-3, …
+        resume: the directory of exactly that name, made when missing.
 
     Example:
         >>> import tempfile
@@ -83,11 +90,11 @@ def create_run(root: Path, name: str, *, overwrite: bool = False) -> Run:
     if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"name must be one directory name, without '/', got {name!r}")
     root.mkdir(parents=True, exist_ok=True)
-    if overwrite:
+    if overwrite or resume:
         path = root / name
         path.mkdir(exist_ok=True)
-        for file in FILES:
-            (path / file).unlink(missing_ok=True)
+        if overwrite:
+            _remove_written(path)
         return Run(path)
     number = 1
     while True:
@@ -99,6 +106,14 @@ def create_run(root: Path, name: str, *, overwrite: bool = False) -> Run:
             number += 1
         else:
             return Run(path)
+
+
+def _remove_written(path: Path) -> None:
+    for file in _WRITTEN:
+        (path / file).unlink(missing_ok=True)
+    for pattern in _WRITTEN_FOLDERS:
+        for folder in path.glob(pattern):
+            shutil.rmtree(folder)
 
 
 def environment(*, seeds: Sequence[int], data_name: str, data_sha256: str) -> dict[str, Any]:

@@ -1,41 +1,43 @@
-"""The job behind `xentjax train digits`: an MLP on labelled rows, once for each seed.
+"""The jobs behind `xentjax train digits` and `train cnn`: a model on labelled rows, once a seed.
 
-All seeds share the split and one compiled step; what differs is the initial parameters, the batch
-order and the dropout. Use the spread over the seeds for what training leaves to chance, and the
-sampling error for what the size of the test split leaves to chance.
+All seeds share the split; what differs is the initial parameters, the batch order and the dropout.
+Use the spread over the seeds for what training leaves to chance, and the sampling error for what
+the size of the test split leaves to chance.
 """
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 from rich.console import Console
 
-from xentjax.data import batches, load_breast_cancer, load_digits, standardize, stratified_split
+from xentjax.data import (
+    Table,
+    batches,
+    load_breast_cancer,
+    load_digits,
+    standardize,
+    stratified_split,
+)
 from xentjax.losses.units import bits
-from xentjax.models import MLP, MLPConfig
-from xentjax.train.config import TabularConfig
-from xentjax.train.evaluate import Evaluate, make_evaluate, padded_batches
-from xentjax.train.loop import FitResult, train_loop
-from xentjax.train.objectives import cross_entropy
-from xentjax.train.progress import FitProgress
+from xentjax.models import CNN, MLP, CNNConfig, MLPConfig
+from xentjax.train.config import ImageConfig, RunOptions, TabularConfig
+from xentjax.train.loop import FitResult
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
-from xentjax.train.state import TrainState
-from xentjax.train.step import Step, make_step
-from xentjax.train.totals import Totals
-from xentjax.train.update_rule import UpdateRule, make_update_rule
+from xentjax.train.task import Task, train_task
 
 _LOADERS = {"digits": load_digits, "breast_cancer": load_breast_cancer}
 # Pixels share one scale already, and dividing a rarely inked one by its small deviation would make
 # its noise the largest feature: 0.086 nats on the test rows instead of 0.064.
 _STANDARDIZED = ("breast_cancer",)
 _SCORING_BATCH = 256
+_SIDE = 8  # of the digits, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SeedSummary:
     test_loss_nats: float
     test_loss_bits: float
     test_accuracy: float
+    reason: str
     seconds: float
 
 
@@ -82,53 +85,81 @@ class TabularSummary:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """What all seeds share: the data, the model's config and the compiled functions."""
-
-    parts: dict[str, dict[str, np.ndarray]]
-    model_config: MLPConfig
-    steps: int
-    per_epoch: int
-    rule: UpdateRule
-    step: Step
-    evaluate: Evaluate
-
-
 def train_tabular(
-    config: TabularConfig, run: Run, *, console: Console | None = None
+    config: TabularConfig | ImageConfig,
+    run: Run,
+    *,
+    console: Console | None = None,
+    on_record: Callable[[int, Record], None] | None = None,
 ) -> tuple[TabularSummary, dict[int, tuple[Record, ...]]]:
-    """Train and test one MLP a seed, and write everything into the run's directory.
+    """Train and test one model a seed, and write everything into the run's directory.
 
     Args:
         config: the options.
-        run: where to write config.json, environment.json, metrics.jsonl and summary.json.
+        run: where to write config.json, environment.json, summary.json and a folder a seed.
         console: where to show progress; standard output by default.
+        on_record: called with the seed and every record, such as a logger's.
 
     Returns:
         The summary, and for each seed its records.
     """
     started = time.perf_counter()
-    table = _LOADERS[config.dataset]()
+    table = load_table(config)
     seeds = [config.seed + offset for offset in range(config.seeds)]
     run.write_json("config.json", dataclasses.asdict(config))
     run.write_json(
         "environment.json",
         environment(seeds=seeds, data_name=table.name, data_sha256=table.sha256),
     )
-    job = _prepare(config, _split(table, config.split_seed), len(table.class_names))
+    task = tabular_task(config, table)
     summaries, records, parameters = [], {}, 0
     for seed in seeds:
-        result = _fit_seed(config, job, seed, run, console)
-        summaries.append(_summarize_seed(job, seed, result))
-        records[seed] = result.records
+        result = _train_seed(config, task, seed, run, console, on_record)
+        summaries.append(_summarize_seed(task, seed, result))
+        records[seed] = run.records(f"seed-{seed}")
         parameters = result.best.parameter_count
-    summary = _summarize(table.name, job, tuple(summaries), parameters, started)
+    summary = _summarize(table, task, tuple(summaries), parameters, started)
     run.write_json("summary.json", dataclasses.asdict(summary))
     return summary, records
 
 
-def _split(table: Any, seed: int) -> dict[str, dict[str, np.ndarray]]:
+def load_table(config: TabularConfig | ImageConfig) -> Table:
+    """The table the options name."""
+    return _LOADERS["digits" if isinstance(config, ImageConfig) else config.dataset]()
+
+
+def tabular_task(config: TabularConfig | ImageConfig, table: Table) -> Task:
+    """The training of a model on the rows of a table, the rest of the rows held out.
+
+    Raises:
+        ValueError: if a batch would be larger than the training split.
+    """
+    parts = _split(table, config.split_seed)
+    if isinstance(config, ImageConfig):
+        for part in parts.values():
+            part["features"] = part["features"].reshape(-1, _SIDE, _SIDE, 1)
+    rows = len(parts["train"]["labels"])
+    if config.batch_size > rows:
+        raise ValueError(
+            f"--batch-size must be at most {rows}, the number of training rows, "
+            f"got {config.batch_size}"
+        )
+    per_epoch = rows // config.batch_size
+    steps = config.steps or config.epochs * per_epoch
+    return Task(
+        title=f"{'cnn' if isinstance(config, ImageConfig) else config.dataset}",
+        items="examples",
+        make_model=functools.partial(_model, config, table),
+        make_batches=functools.partial(_batches, parts.pop("train"), config.batch_size),
+        held_out=parts,
+        steps=steps,
+        steps_per_call=min(per_epoch, steps),
+        validate_every=min(per_epoch, steps),
+        batch_size=_SCORING_BATCH,
+    )
+
+
+def _split(table: Table, seed: int) -> dict[str, dict[str, np.ndarray]]:
     split = stratified_split(table.labels, fractions=(0.7, 0.15, 0.15), seed=seed)
     features = table.features
     if table.name in _STANDARDIZED:
@@ -139,74 +170,61 @@ def _split(table: Any, seed: int) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _prepare(config: TabularConfig, parts: dict[str, dict[str, np.ndarray]], classes: int) -> _Job:
-    rows, features = parts["train"]["features"].shape
-    if config.batch_size > rows:
-        raise ValueError(
-            f"--batch-size must be at most {rows}, the number of training rows, "
-            f"got {config.batch_size}"
+def _model(config: TabularConfig | ImageConfig, table: Table, seed: int) -> nnx.Module:
+    rngs, classes = nnx.Rngs(seed), len(table.class_names)
+    if isinstance(config, ImageConfig):
+        return CNN(
+            CNNConfig(
+                widths=config.widths,
+                blocks=config.blocks,
+                classes=classes,
+                activation=config.activation,
+                dropout=config.dropout,
+            ),
+            rngs=rngs,
         )
-    per_epoch = rows // config.batch_size
-    steps = config.steps or config.epochs * per_epoch
-    rule = make_update_rule(
-        config.optimizer,
-        config.schedule,
-        peak=config.learning_rate,
-        steps=steps,
-        weight_decay=config.weight_decay,
-    )
-    training = cross_entropy(label_smoothing=config.label_smoothing)
-    return _Job(
-        parts=parts,
-        model_config=MLPConfig(
-            in_features=features,
+    return MLP(
+        MLPConfig(
+            in_features=table.features.shape[1],
             hidden_features=config.hidden,
             classes=classes,
             activation=config.activation,
             dropout=config.dropout,
         ),
-        steps=steps,
-        per_epoch=min(per_epoch, steps),
-        rule=rule,
-        step=make_step(training, rule.optimizer, learning_rate=rule.learning_rate),
-        evaluate=make_evaluate(cross_entropy()),
+        rngs=rngs,
     )
 
 
-def _fit_seed(
-    config: TabularConfig, job: _Job, seed: int, run: Run, console: Console | None
+def _batches(rows: dict[str, np.ndarray], batch_size: int, seed: int) -> Any:
+    return batches(rows, batch_size=batch_size, seed=seed)
+
+
+def _train_seed(
+    config: TabularConfig | ImageConfig,
+    task: Task,
+    seed: int,
+    run: Run,
+    console: Console | None,
+    on_record: Callable[[int, Record], None] | None,
 ) -> FitResult:
-    model = MLP(job.model_config, rngs=nnx.Rngs(seed))
-    state = TrainState.create(model, job.rule.optimizer, key=jax.random.key(seed))
-    title = f"{config.dataset}, seed {seed}"
-    progress = FitProgress(
-        title, steps=job.steps, items="examples", console=console, validations=False
+    return train_task(
+        dataclasses.replace(task, title=f"{task.title}, seed {seed}"),
+        config.training,
+        seed=seed,
+        directory=run.path / f"seed-{seed}",
+        checkpoint_every=config.run.checkpoint_every,
+        resume=config.run.resume,
+        # How many seeds there are and where they are kept changes nothing of one of them.
+        config=dataclasses.asdict(
+            dataclasses.replace(config, run=RunOptions(), seed=seed, seeds=1)
+        ),
+        on_record=None if on_record is None else functools.partial(on_record, seed),
+        console=console,
     )
 
-    def on_record(record: Record) -> None:
-        run.append_metrics({"seed": seed, **record.to_metrics()})
-        progress.show(record)
 
-    with progress:
-        return train_loop(
-            state,
-            job.step,
-            batches(job.parts["train"], batch_size=config.batch_size, seed=seed),
-            steps=job.steps,
-            steps_per_call=job.per_epoch,
-            validate=_scorer(job, "validation"),
-            validate_every=job.per_epoch,
-            on_record=on_record,
-        )
-
-
-def _scorer(job: _Job, split: str) -> Callable[[TrainState], Totals]:
-    padded = padded_batches(job.parts[split], batch_size=_SCORING_BATCH)
-    return lambda state: job.evaluate(state, padded)
-
-
-def _summarize_seed(job: _Job, seed: int, result: FitResult) -> SeedSummary:
-    test = _scorer(job, "test")(result.best)
+def _summarize_seed(task: Task, seed: int, result: FitResult) -> SeedSummary:
+    test = task.score(result.best, "test")
     return SeedSummary(
         seed=seed,
         best_step=result.best_step,
@@ -214,27 +232,28 @@ def _summarize_seed(job: _Job, seed: int, result: FitResult) -> SeedSummary:
         test_loss_nats=test.loss_nats,
         test_loss_bits=float(bits(test.loss_nats)),
         test_accuracy=test.correct / test.count,
+        reason=result.reason,
         seconds=result.seconds,
     )
 
 
 def _summarize(
-    name: str, job: _Job, seeds: tuple[SeedSummary, ...], parameters: int, started: float
+    table: Table, task: Task, seeds: tuple[SeedSummary, ...], parameters: int, started: float
 ) -> TabularSummary:
-    rows = {split: len(part["labels"]) for split, part in job.parts.items()}
+    held_out = {split: len(part["labels"]) for split, part in task.held_out.items()}
     loss = float(np.mean([seed.test_loss_nats for seed in seeds]))
     accuracies = [seed.test_accuracy for seed in seeds]
     accuracy = float(np.mean(accuracies))
     return TabularSummary(
-        dataset=name,
-        rows=rows,
+        dataset=table.name,
+        rows={"train": len(table.labels) - sum(held_out.values()), **held_out},
         parameters=parameters,
-        steps=job.steps,
+        steps=task.steps,
         seeds=seeds,
         test_loss_nats=loss,
         test_loss_bits=float(bits(loss)),
         test_accuracy=accuracy,
         test_accuracy_std=float(np.std(accuracies, ddof=1)) if len(seeds) > 1 else None,
-        sampling_error=math.sqrt(accuracy * (1 - accuracy) / rows["test"]),
+        sampling_error=math.sqrt(accuracy * (1 - accuracy) / held_out["test"]),
         seconds=time.perf_counter() - started,
     )

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from xentjax.cli.plots import Curves, draw_curves, require_matplotlib
+from xentjax.plots.canvas import require_matplotlib
+from xentjax.plots.curves import Curves, draw_curves
 from xentjax.train import Record
 
 

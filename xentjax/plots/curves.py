@@ -1,21 +1,27 @@
-"""Plots: the curves of a run, as a picture beside its figures."""
+"""The curves of a run: loss, accuracy and learning rate over the steps."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xentjax.train.record import Record
+from xentjax.plots.canvas import new_figure, plain
 
 _TRAIN, _VALIDATION, _REFERENCE, _RATE = "#9db4c8", "#c8452f", "#4a4a4a", "#3f7d58"
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """The records of one training and what to call it."""
+    """The records of one training and what to call it.
+
+    Attributes:
+        label: what to call it.
+        records: what has `step`, `split`, `loss_nats`, `accuracy` and `learning_rate`, such as
+            `xentjax.train.Record`.
+    """
 
     label: str
-    records: Sequence[Record]
+    records: Sequence[Any]
 
     def points(self, split: str, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of one figure, where it is known."""
@@ -25,16 +31,6 @@ class Curves:
             if record.split == split and getattr(record, name) is not None
         ]
         return [step for step, _ in known], [value for _, value in known]
-
-
-def require_matplotlib() -> None:
-    """Raise an ImportError that names the extra, if matplotlib is missing."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'the curves are drawn by matplotlib: pip install "xentjax[plot]"'
-        ) from error
 
 
 def draw_curves(
@@ -56,12 +52,7 @@ def draw_curves(
         reference: the name and the loss of a horizontal line to compare with.
         log_loss: a logarithmic axis for the loss.
     """
-    require_matplotlib()
-    # A Figure of its own, and not pyplot, which keeps every figure in global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 5.6), dpi=130, layout="constrained")
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    figure = new_figure(title, size=(10.0, 5.6))
     panels = figure.subplot_mosaic([["loss", "accuracy"], ["loss", "rate"]], width_ratios=[1.5, 1])
     _draw_pair(panels["loss"], curves, "loss_nats")
     _draw_pair(panels["accuracy"], curves, "accuracy")
@@ -76,9 +67,7 @@ def draw_curves(
     panels["rate"].set(ylabel="learning rate", xlabel="optimizer step", ylim=(0, None))
     panels["loss"].legend(frameon=False, loc="upper right")
     for panel in panels.values():
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.25, linewidth=0.6)
-        panel.margins(x=0.02)
+        plain(panel)
     figure.savefig(path)
 
 
@@ -106,8 +95,10 @@ def _label(split: str, trainings: int) -> str:
 
 def _draw_rate(panel: Any, curves: Sequence[Curves]) -> None:
     # All trainings of a run share the schedule.
-    panel.plot(*curves[0].points("train", "learning_rate"), color=_RATE, linewidth=1.4)
-    panel.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    steps, rates = curves[0].points("train", "learning_rate")
+    panel.plot(steps, rates, color=_RATE, linewidth=1.4)
+    if rates:
+        panel.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
 
 
 def _draw_reference(panel: Any, name: str, value: float) -> None:

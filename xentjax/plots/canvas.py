@@ -1,0 +1,35 @@
+"""The canvas: one look for all pictures, and what to say where matplotlib is missing."""
+
+from typing import Any
+
+
+def require_matplotlib() -> None:
+    """Raise an ImportError that names the extra, if matplotlib is missing."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            'pictures are drawn by matplotlib: pip install "xentjax[plot]"'
+        ) from error
+
+
+def new_figure(title: str, *, size: tuple[float, float]) -> Any:
+    """A figure of its own, and not pyplot, which keeps every figure in global state.
+
+    Args:
+        title: above the picture.
+        size: width and height in inches.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    return figure
+
+
+def plain(panel: Any) -> None:
+    """Takes the frame's upper and right side away and draws a light grid."""
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(alpha=0.25, linewidth=0.6)
+    panel.margins(x=0.02)
