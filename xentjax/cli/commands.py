@@ -1,38 +1,28 @@
-"""Commands: what can be typed after `xentjax`, and the one call each of them makes."""
+"""Commands: what can be typed after `xentjax`, and the one call each of them makes.
 
-import dataclasses
+A command is two words, what to do and with what; the options after them are the fields of one typed
+config. A file of options (`--config FILE.toml`) is read as if its lines had been typed first.
+"""
+
+import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from xentjax import __version__
+from xentjax.cli.config_file import with_config_file
+from xentjax.cli.subjects import COMMANDS, config_type
 from xentjax.cli.suggest import suggestions
-from xentjax.train.config import LanguageConfig, TabularConfig
 
-# The words each level knows, for "did you mean".
-_JOBS = {"digits": TabularConfig, "gpt": LanguageConfig}
 # What a shell reports for a program ended by SIGINT: 128 + 2.
 _INTERRUPTED = 130
 _DESCRIPTION = "Cross-entropy for JAX, from the formula to the trained and audited model."
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train a model on real data, and report what it reached on data held out.
-
-    A run's config, environment, metrics, curves and summary go to runs/NAME. A run never overwrites
-    another unless told to: the second one is NAME-2.
-    """
-
-    job: (
-        Annotated[TabularConfig, tyro.conf.subcommand("digits")]
-        | Annotated[LanguageConfig, tyro.conf.subcommand("gpt")]
-    )
+_EPOCHS_OR_STEPS = "--epochs", "--steps"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of this process by default.
 
     Returns:
-        The exit status: 0, 1 where the job itself failed, 2 where it was not understood, 130
-        where it was interrupted.
+        The exit status: 0, also where a signal ended a training that can be resumed; 1 where the
+        job itself failed, 2 where it was not understood, 130 where it was interrupted by hand.
 
     Example:
         >>> main(["--version"])
@@ -54,45 +44,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"xentjax {__version__}")
         return 0
+    if not words or words[0] in ("-h", "--help") or words[1:] in ([], ["-h"], ["--help"]):
+        return _help(words)
+    if words[0] not in COMMANDS or words[1] not in COMMANDS[words[0]].subjects:
+        return _not_understood(words)
     try:
+        words = with_config_file(words)
         config = _parse(words)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except SystemExit as stop:
-        # tyro has said what is wrong; it suggests options, we add commands and choices.
-        if stop.code:
-            for line in suggestions(words, {"train": _JOBS}):
-                print(line, file=sys.stderr)
-        return int(stop.code or 0)
-    if _is_given(words, "--epochs") and _is_given(words, "--steps"):
+        # tyro has said what is wrong; it suggests options, we add choices.
+        return _not_understood(words) if stop.code else 0
+    if all(any(word.split("=")[0] == flag for word in words) for flag in _EPOCHS_OR_STEPS):
         print("error: give --epochs or --steps, not both", file=sys.stderr)
         return 2
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        return _train(config)
+        return _run(words[0], config)
 
 
-def _parse(words: Sequence[str]) -> TabularConfig | LanguageConfig:
-    options = (
-        tyro.conf.OmitArgPrefixes,
-        tyro.conf.OmitSubcommandPrefixes,
-        tyro.conf.FlagCreatePairsOff,
+def _parse(words: Sequence[str]) -> Any:
+    return tyro.cli(
+        config_type(*words[:2]),
+        prog=f"xentjax {words[0]} {words[1]}",
+        args=list(words[2:]),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
-    if words[:1] == ["train"] and words[1:2] and words[1] in _JOBS:
-        # A job that is known is parsed alone: what tyro suggests is then among its own options.
-        return tyro.cli(
-            _JOBS[words[1]], prog=f"xentjax train {words[1]}", args=words[2:], config=options
-        )
-    command = tyro.extras.subcommand_cli_from_dict(
-        {"train": Train},
-        prog="xentjax",
-        description=f"{_DESCRIPTION} Version {__version__}.",
-        args=words or ["--help"],
-        config=options,
-    )
-    return command.job
 
 
-def _is_given(words: Sequence[str], flag: str) -> bool:
-    return any(word.split("=")[0] == flag for word in words)
+def _help(words: Sequence[str]) -> int:
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        return _not_understood(words)
+    named = words and words[0] in COMMANDS
+    print(f"xentjax {__version__}: {_DESCRIPTION}\n")
+    for name, command in COMMANDS.items():
+        if not named or name == words[0]:
+            print(f"  xentjax {name} {{{','.join(command.subjects)}}} [options]")
+            print(f"      {command.summary}")
+    print("\nxentjax COMMAND SUBJECT --help lists the options; --config FILE.toml reads them.")
+    return 0
+
+
+def _not_understood(words: Sequence[str]) -> int:
+    lines = suggestions(words)
+    if not lines and (words[0] not in COMMANDS or words[1] not in COMMANDS[words[0]].subjects):
+        lines = [f"error: no command {' '.join(words[:2])!r}; xentjax --help lists them all"]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 2
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -100,15 +101,11 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _train(config: TabularConfig | LanguageConfig) -> int:
+def _run(command: str, config: Any) -> int:
+    # Imported here: --help and a misspelt option answer without waiting for flax.
+    module, function = COMMANDS[command].runner.split(":")
     try:
-        # Imported here: --help and a misspelt option answer without waiting for flax.
-        from xentjax.cli.training import run_gpt, run_tabular
-
-        if isinstance(config, TabularConfig):
-            run_tabular(config, Console())
-        else:
-            run_gpt(config, Console())
+        getattr(importlib.import_module(f"xentjax.cli.{module}"), function)(config, Console())
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped before anything was recorded", file=sys.stderr)
         return _INTERRUPTED

@@ -1,76 +1,70 @@
-"""Suggestions: "did you mean" for mistyped commands and choices.
+"""Suggestions: "did you mean" for mistyped commands, options and choices.
 
 The parser already names the options most like a mistyped one; commands and the values of a choice
 it only lists.
 """
 
-import dataclasses
 import difflib
 import itertools
 import typing
 from collections.abc import Mapping, Sequence
 
+from xentjax.cli.subjects import COMMANDS, config_type, options
 
-def suggestions(words: Sequence[str], commands: Mapping[str, Mapping[str, type]]) -> list[str]:
+
+def suggestions(words: Sequence[str]) -> list[str]:
     """Say what a refused command line may have meant.
 
     Args:
         words: what was typed after the program's name.
-        commands: command → subcommand → the config dataclass its options come from.
 
     Returns:
         Lines to print, none where nothing known comes close.
 
     Example:
-        >>> from xentjax.train.config import TabularConfig
-        >>> known = {"train": {"digits": TabularConfig}}
-        >>> suggestions(["train", "digit"], known)
+        >>> suggestions(["train", "digit"])
         ["unknown command 'digit': did you mean 'digits'?"]
-        >>> suggestions(["train", "digits", "--activation", "rulu"], known)
+        >>> suggestions(["train", "digits", "--activation", "rulu"])
         ["unknown --activation 'rulu': did you mean 'relu'?"]
     """
-    level: Mapping[str, typing.Any] = commands
-    for depth, word in enumerate(words[:2]):
+    known: typing.Collection[str] = COMMANDS
+    for word in words[:2]:
         if word.startswith("-"):
             return []
-        if word not in level:
-            return _closest(f"unknown command {word!r}", word, list(level))
-        if depth == 1:
-            return _choices(words[2:], level[word]) + _options(words[2:], level[word])
-        level = level[word]
-    return []
+        if word not in known:
+            return _closest(f"unknown command {word!r}", word, list(known))
+        known = COMMANDS[words[0]].subjects
+    if len(words) < 2:
+        return []
+    flags = options(config_type(*words[:2]))
+    return _choices(words[2:], flags) + _options(words[2:], list(flags))
 
 
-def _choices(words: Sequence[str], config: type) -> list[str]:
+def _choices(words: Sequence[str], flags: Mapping[str, typing.Any]) -> list[str]:
     """Lines about values that are not among an option's literals."""
     lines = []
-    for name, hint in typing.get_type_hints(config).items():
+    for flag, hint in flags.items():
         if typing.get_origin(hint) is typing.Literal:
             known = [str(value) for value in typing.get_args(hint)]
-            for value in _values(words, _flag(name)):
+            for value in _values(words, flag):
                 if value not in known:
-                    lines += _closest(f"unknown {_flag(name)} {value!r}", value, known)
+                    lines += _closest(f"unknown {flag} {value!r}", value, known)
     return lines
 
 
-def _options(words: Sequence[str], config: type) -> list[str]:
+def _options(words: Sequence[str], flags: list[str]) -> list[str]:
     """Lines about options that do not exist: by initials, so that --lr is found, or by likeness."""
-    flags = [_flag(field.name) for field in dataclasses.fields(config)]
     initials = {"--" + "".join(part[0] for part in flag[2:].split("-")): flag for flag in flags}
     lines = []
     for word in words:
         typed = word.split("=")[0].replace("_", "-")
-        if typed.startswith("--") and typed not in [*flags, "--help"]:
+        if typed.startswith("--") and typed not in [*flags, "--help", "--config"]:
             if typed in initials:
                 near = [initials[typed]]
             else:
                 near = difflib.get_close_matches(typed, flags, n=1)
             lines += [f"unknown option {typed!r}: did you mean {flag!r}?" for flag in near]
     return lines
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _values(words: Sequence[str], flag: str) -> list[str]:

@@ -11,11 +11,13 @@ from xentjax.train.runs import Run
 from xentjax.train.tabular import TabularSummary
 
 
-def print_tabular(summary: TabularSummary, run: Run, console: Console) -> None:
+def print_tabular(
+    summary: TabularSummary, run: Run, console: Console, *, model: str = "MLP"
+) -> None:
     """One row a seed, the mean below, and how far the mean can be trusted."""
     many = len(summary.seeds) > 1
     table = Table(
-        title=f"MLP on {summary.dataset}, {summary.parameters:,} parameters",
+        title=f"{model} on {summary.dataset}, {summary.parameters:,} parameters",
         box=box.SIMPLE_HEAD,
         show_footer=many,
         title_justify="left",

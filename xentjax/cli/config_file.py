@@ -1,0 +1,67 @@
+"""Config files: a TOML file whose keys are options, read as if they had been typed first.
+
+    steps = 500
+    learning_rate = 1e-3     # or learning-rate
+    hidden = [256, 128]
+    [training]               # tables only group
+    optimizer = "lion"
+
+What is typed after it wins.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_FLAG = "--config"
+
+
+def with_config_file(words: Sequence[str]) -> list[str]:
+    """Replace `--config FILE` by the options in the file, before all others.
+
+    Args:
+        words: command, subject, options.
+
+    Raises:
+        ValueError: if the flag has no file, or the file is no TOML.
+        OSError: if it cannot be read.
+    """
+    words = [part for word in words for part in _split(word)]
+    if _FLAG not in words:
+        return words
+    at = words.index(_FLAG)
+    if at + 1 == len(words):
+        raise ValueError(f"{_FLAG} wants a file, such as {_FLAG} run.toml")
+    path = Path(words[at + 1])
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{_FLAG} {path}: there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{_FLAG} {path}: {error}") from error
+    rest = words[2:at] + words[at + 2 :]
+    typed = {word.split("=")[0] for word in rest}
+    read = [
+        word for flag, values in _flags(content) if flag not in typed for word in (flag, *values)
+    ]
+    return [*words[:2], *read, *rest]
+
+
+def _split(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith(f"{_FLAG}=") else [word]
+
+
+def _flags(content: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    for key, value in content.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(value, Mapping):
+            yield from _flags(value)
+        elif isinstance(value, bool):
+            # A switch is on by being there.
+            if value:
+                yield flag, []
+        elif isinstance(value, list):
+            yield flag, [str(item) for item in value]
+        else:
+            yield flag, [str(value)]

@@ -1,0 +1,77 @@
+"""The options of the commands that are not trainings, as frozen dataclasses."""
+
+import dataclasses
+from pathlib import Path
+
+from xentjax.train.config import ImageConfig, LanguageConfig, Schedule, TabularConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class FinderOptions:
+    """The course of a learning rate range test."""
+
+    low: float = 1e-6
+    """Learning rate of the first step."""
+    high: float = 10.0
+    """Learning rate of the last step, if it comes to that."""
+    tries: int = 100
+    """Steps between the two, in equal ratios."""
+    picture: Path = Path("lr_find.png")
+    """Where the curve is drawn."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high:
+            raise ValueError(f"wanted 0 < low < high, got {self.low} and {self.high}")
+        if self.tries < 10:
+            raise ValueError(f"tries must be at least 10, got {self.tries}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FindForDigits:
+    """Find a learning rate for the MLP of `xentjax train digits`; its options apply."""
+
+    finder: FinderOptions = FinderOptions()
+    job: TabularConfig = TabularConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindForCNN:
+    """Find a learning rate for the CNN of `xentjax train cnn`; its options apply."""
+
+    finder: FinderOptions = FinderOptions()
+    job: ImageConfig = ImageConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindForGPT:
+    """Find a learning rate for the GPT of `xentjax train gpt`; its options apply."""
+
+    finder: FinderOptions = FinderOptions()
+    job: LanguageConfig = LanguageConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class PlotSchedule:
+    """Draw schedules of the learning rate over each other."""
+
+    names: tuple[Schedule, ...] = ("warmup_cosine", "warmup_stable_decay", "one_cycle")
+    """Which."""
+    learning_rate: float = 1e-3
+    """Their peak."""
+    steps: int = 1000
+    """Optimizer steps in all."""
+    out: Path = Path("schedules.png")
+    """The picture."""
+
+
+def writable(path: Path) -> Path:
+    """The path, with its folder made.
+
+    Raises:
+        ValueError: if there can be no such folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path.parent} cannot be made: {error.strerror}") from error
+    return path
