@@ -173,14 +173,14 @@ def test_optimizer_by_name_is_the_recipe_with_its_options():
 
 
 def test_unknown_optimizer_suggests_the_nearest():
-    with pytest.raises(ValueError, match="adam, adamw, sgd, got 'AdamW2'; did you mean 'adamw'"):
+    with pytest.raises(ValueError, match="schedule_free, sgd, got 'AdamW2'; did you mean 'adamw'"):
         optimizer("AdamW2", 0.1)
 
 
 def test_unknown_option_suggests_the_nearest():
     with pytest.raises(TypeError, match="got 'weight_deccay'; did you mean 'weight_decay'"):
         optimizer("adamw", 0.1, weight_deccay=0.1)
-    with pytest.raises(TypeError, match=r"sgd takes momentum, nesterov, clip_norm, got 'xyz'$"):
+    with pytest.raises(TypeError, match=r"sgd takes momentum, nesterov, clip_norm, adaptive_clip, got 'xyz'$"):
         optimizer("sgd", 0.1, xyz=0.1)
 
 
