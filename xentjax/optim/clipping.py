@@ -18,7 +18,7 @@ def clipped(
     """The rule after clipping the gradient, by its global norm, adaptively, or both.
 
     Globally: g ← g·min(1, c/‖g‖), the norm taken over all parameters together. Adaptively, for
-    the weights W of each unit (the columns of a matrix): g ← g·min(1, c·max(‖W‖, 10⁻³)/‖g‖).
+    the weights W of each unit (a column of a matrix, a whole vector): g ← g·min(1, c·max(‖W‖, 10⁻³)/‖g‖).
     Of both the adaptive is done first, so that the global bound holds in the end.
 
     Args:
