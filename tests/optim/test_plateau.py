@@ -55,7 +55,7 @@ def test_it_is_optax_chained_after_the_rule():
         ({"factor": 0.0}, "must be above 0"),
         ({"min_improvement": 0.0}, "must be above 0"),
         ({"patience": 0}, "patience must be a whole number, 1 or more, got 0"),
-        ({"average_over": 1.5}, "average_over must be a whole"),
+        ({"average_over": 0}, "average_over must be a whole"),
         ({"cooldown": -1}, "cooldown must be a whole"),
         ({"min_scale": 1.0}, "min_scale"),
     ],

@@ -254,13 +254,15 @@ DOWN = {
 @pytest.mark.parametrize("name", DOWN)
 def test_a_recipe_lowers_a_convex_loss_a_hundredfold_in_150_steps(name):
     rate, options = DOWN[name]
+    # Of the target's signs: steps in proportion to the weights (lamb, adafactor) stop at 0.
+    start = jax.tree.map(lambda c: 3 * c, TARGET)
 
     @jax.jit
     def final():
-        params, state = descent(optimizer(name, rate, **options), 150)
+        params, state = descent(optimizer(name, rate, **options), 150, start)
         return bowl(evaluation_params(state, params))
 
-    assert float(final()) < float(bowl(PARAMS)) / 100
+    assert float(final()) < float(bowl(start)) / 100
 
 
 def test_lbfgs_searches_as_optax_does():

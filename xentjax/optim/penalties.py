@@ -100,7 +100,9 @@ def elastic_net(strength: Scalar, *, l1_share: Scalar = 0.5, rule: Rule = decay_
 
     def of(leaf: Array) -> Array:
         leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-        return jnp.sum(l1_share * jnp.abs(leaf) + (1 - l1_share) / 2 * jnp.square(leaf))
+        # Not jnp.abs, whose gradient at 0 is 1: it would push away weights that are 0.
+        size = leaf * jax.lax.stop_gradient(jnp.sign(leaf))
+        return jnp.sum(l1_share * size + (1 - l1_share) / 2 * jnp.square(leaf))
 
     def penalty(params: PyTree) -> Float[Array, ""]:
         chosen = jax.tree.map(lambda leaf, yes: of(leaf) if yes else 0.0, params, rule(params))
