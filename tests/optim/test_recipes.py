@@ -1,4 +1,4 @@
-"""The recipes take the steps their formulas say, and decay matrices only."""
+"""The recipes are the optax transformations they name, and take the steps of their formulas."""
 
 import chex
 import jax
@@ -6,10 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
-from xentjax.models import GPT, MLP, GPTConfig, MLPConfig
-from xentjax.optim import adam, adamw, decay_mask, optimizer, sgd, warmup_cosine
+from xentjax.optim import (
+    adam,
+    adamw,
+    decay_mask,
+    evaluation_params,
+    extra_arguments,
+    linear,
+    muon,
+    optimizer,
+    recipes,
+    sam,
+    sgd,
+    update,
+    warmup_cosine,
+)
 
 PARAMS = {
     "layer": {"kernel": jnp.array([[1.0, -2.0], [3.0, 0.5]]), "bias": jnp.array([0.3, -0.1])},
@@ -75,37 +87,6 @@ def test_adamw_takes_the_steps_of_its_formula_and_decays_the_kernel_only():
     chex.assert_trees_all_close(got, numpy_trajectory(step), **CLOSE)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (sgd(0.1, momentum=0.9), optax.sgd(0.1, momentum=0.9)),
-        (adam(0.1), optax.adam(0.1)),
-        (adamw(0.1, weight_decay=0.2, mask=None), optax.adamw(0.1, weight_decay=0.2)),
-        (
-            adamw(0.1, clip_norm=0.5),
-            optax.chain(
-                optax.clip_by_global_norm(0.5),
-                optax.adamw(0.1, weight_decay=0.01, mask=decay_mask),
-            ),
-        ),
-    ],
-)
-def test_recipes_are_optax_chains(ours, theirs):
-    chex.assert_trees_all_equal(trajectory(ours), trajectory(theirs))
-
-
-def test_clipping_bounds_the_norm_over_all_parameters_and_keeps_the_direction():
-    grad = GRADS[1]
-    norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(grad)))
-    assert norm > 0.25
-    rule = sgd(1.0, clip_norm=0.25)
-    updates, _ = rule.update(grad, rule.init(PARAMS))
-    chex.assert_trees_all_close(updates, jax.tree.map(lambda g: -0.25 / norm * g, grad), rtol=1e-6)
-    loose = sgd(1.0, clip_norm=2 * float(norm))
-    updates, _ = loose.update(grad, loose.init(PARAMS))
-    chex.assert_trees_all_equal(updates, jax.tree.map(jnp.negative, grad))
-
-
 def test_learning_rate_follows_its_schedule():
     rate = warmup_cosine(0.5, warmup_steps=2, total_steps=4)
     got = trajectory(sgd(rate))
@@ -122,44 +103,228 @@ def test_learning_rate_and_momentum_may_be_traced():
         chex.assert_trees_all_close(jax.tree.map(lambda x, i=index: x[i], got), want, **CLOSE)
 
 
-def decayed_paths(model):
-    mask = decay_mask(nnx.state(model, nnx.Param))
-    flat = jax.tree_util.tree_flatten_with_path(mask)[0]
-    return {jax.tree_util.keystr(path): decays for path, decays in flat}
+def muon_of_optax(rate, decay):
+    # Not optax's own half for the rest, which is nadamw.
+    rules = {
+        2: optax.contrib.muon(rate, weight_decay=decay, consistent_rms=0.2),
+        1: optax.adamw(rate, b2=0.95, weight_decay=0.0),
+    }
+    return optax.partition(rules, lambda params: jax.tree.map(jnp.ndim, params))
 
 
-def test_mask_of_the_mlp_is_its_kernels():
-    paths = decayed_paths(MLP(MLPConfig(4, (3, 2)), rngs=nnx.Rngs(0)))
-    assert len(paths) == 6
-    for path, decays in paths.items():
-        assert decays == ("kernel" in path), path
+def sam_of_optax(rate, _):
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    return optax.contrib.sam(optax.sgd(rate, momentum=0.9), ascent, opaque_mode=True)
 
 
-def test_mask_of_the_gpt_leaves_out_embedding_and_norms():
-    config = GPTConfig(vocab_size=8, layers=2, heads=1, width=4, tied=False)
-    paths = decayed_paths(GPT(config, rngs=nnx.Rngs(0)))
-    kernels = [path for path, decays in paths.items() if decays]
-    assert len(kernels) == 2 * 4 + 1
-    assert all("kernel" in path for path in kernels)
-    assert not [path for path in paths if "kernel" in path and path not in kernels]
+# name: (options from the weight decay, the optax transformation of rate and weight decay)
+BY_OPTAX = {
+    "sgd": (lambda _: {}, lambda rate, _: optax.sgd(rate)),
+    "momentum": (lambda _: {}, lambda rate, _: optax.sgd(rate, momentum=0.9)),
+    "nesterov": (lambda _: {}, lambda rate, _: optax.sgd(rate, momentum=0.9, nesterov=True)),
+    "rmsprop": (
+        lambda _: {"centered": True, "momentum": 0.5},
+        lambda rate, _: optax.rmsprop(rate, centered=True, momentum=0.5),
+    ),
+    "adagrad": (lambda _: {}, lambda rate, _: optax.adagrad(rate)),
+    "adam": (lambda _: {}, lambda rate, _: optax.adam(rate)),
+    "adamw": (
+        lambda decay: {"weight_decay": decay},
+        lambda rate, decay: optax.adamw(rate, weight_decay=decay, mask=decay_mask),
+    ),
+    "nadamw": (
+        lambda decay: {"weight_decay": decay},
+        lambda rate, decay: optax.nadamw(rate, weight_decay=decay, mask=decay_mask),
+    ),
+    "lamb": (
+        lambda decay: {"weight_decay": decay},
+        lambda rate, decay: optax.lamb(rate, weight_decay=decay, mask=decay_mask),
+    ),
+    "lion": (
+        lambda decay: {"weight_decay": decay},
+        lambda rate, decay: optax.lion(rate, weight_decay=decay, mask=decay_mask),
+    ),
+    "adafactor": (
+        lambda decay: {"weight_decay": decay, "momentum": 0.5, "min_factored": 2},
+        lambda rate, decay: optax.adafactor(
+            rate,
+            min_dim_size_to_factor=2,
+            momentum=0.5,
+            weight_decay_rate=rate * decay,
+            weight_decay_mask=decay_mask,
+        ),
+    ),
+    "muon": (
+        lambda decay: {"weight_decay": decay},
+        muon_of_optax,
+    ),
+    "schedule_free": (
+        lambda decay: {"weight_decay": decay, "mask": None},
+        lambda rate, decay: optax.contrib.schedule_free_adamw(rate, weight_decay=decay),
+    ),
+    "sam": (lambda _: {}, sam_of_optax),
+    "lbfgs": (
+        lambda _: {"memory": 3, "search_steps": 0},
+        lambda rate, _: optax.lbfgs(rate, memory_size=3, linesearch=None),
+    ),
+    "prodigy": (lambda _: {}, lambda rate, _: optax.contrib.prodigy(rate)),
+    "dog": (
+        lambda decay: {"weight_decay": decay, "initial": 0.01},
+        lambda rate, decay: optax.contrib.dog(
+            rate, init_step=("heuristic", 0.01), weight_decay=decay, mask=decay_mask
+        ),
+    ),
+}
+TARGET = jax.tree.map(lambda p: jnp.cos(2 * p), PARAMS)
 
 
-def test_mask_leaves_out_a_matrix_whose_name_says_so():
-    names = ["kernel", "Bias", "LayerNorm_0", "scale", "token_embedding"]
-    mask = decay_mask({name: np.ones((2, 2)) for name in names})
-    assert mask == {name: name == "kernel" for name in names}
+def bowl(params):
+    """A convex loss, 0 at the target, of curvature from 1 to 3."""
+    losses = jax.tree.map(lambda p, c: jnp.sum((1 + c**2) * (p - c) ** 2), params, TARGET)
+    return sum(jax.tree.leaves(losses)) / 2
 
 
-def test_decay_leaves_biases_and_norms_exactly_alone_on_a_model():
-    state = nnx.state(GPT(GPTConfig(vocab_size=8, layers=1, heads=1, width=4), rngs=nnx.Rngs(0)))
-    state = nnx.filter_state(state, nnx.Param)
-    rule = adamw(0.1, weight_decay=0.5)
-    updates, _ = rule.update(jax.tree.map(jnp.zeros_like, state), rule.init(state), state)
-    for update, param, decays in zip(
-        *map(jax.tree.leaves, (updates, state, decay_mask(state))), strict=True
-    ):
-        want = -0.05 * param if decays else jnp.zeros_like(param)
-        np.testing.assert_allclose(update, want, rtol=1e-6)
+def descent(rule, steps, params=PARAMS):
+    """The parameters after so many steps down the bowl, through the adapter, and the state."""
+    wants = extra_arguments(rule, params)
+
+    def step(carry, _):
+        params, state = carry
+        value, grads = jax.value_and_grad(bowl)(params)
+        updates, state = update(
+            rule,
+            wants,
+            grads,
+            state,
+            params,
+            value=value,
+            value_fn=bowl,
+            grad_fn=lambda p, _: jax.grad(bowl)(p),
+        )
+        return (optax.apply_updates(params, updates), state), None
+
+    return jax.lax.scan(step, (params, rule.init(params)), length=steps)[0]
+
+
+def test_every_recipe_is_compared():
+    assert list(recipes._BY_NAME) == sorted(BY_OPTAX)
+
+
+@pytest.mark.parametrize("name", BY_OPTAX)
+def test_a_recipe_traced_and_vmapped_is_the_optax_transformation_with_its_numbers(name):
+    options, theirs = BY_OPTAX[name]
+    settings = [(0.1, 0.2), (0.02, 0.5)]
+
+    @jax.jit
+    def run(rates, decays):
+        ours = jax.vmap(lambda r, d: descent(optimizer(name, r, **options(d)), 4)[0])(rates, decays)
+        return ours, [descent(theirs(*numbers), 4)[0] for numbers in settings]
+
+    ours, wants = run(*jnp.array(settings).T)
+    # Four steps of some dozens of float32 operations, batched and not; matrix products in muon.
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    for index, want in enumerate(wants):
+        chex.assert_trees_all_close(jax.tree.map(lambda x, i=index: x[i], ours), want, **close)
+    moved = jax.tree.map(lambda new, old: jnp.max(jnp.abs(new - old)), wants[0], PARAMS)
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+# The rate of each for the bowl, and options; where a rate of its own is asked for, None.
+DOWN = {
+    "sgd": (0.3, {}),
+    "momentum": (0.05, {}),
+    "nesterov": (0.05, {}),
+    "rmsprop": (0.05, {}),
+    "adagrad": (1.0, {}),
+    "adam": (0.1, {}),
+    "adamw": (0.1, {"weight_decay": 0.0}),
+    "nadamw": (0.1, {"weight_decay": 0.0}),
+    "lamb": (linear(0.1, total_steps=150), {"weight_decay": 0.0}),
+    "lion": (0.05, {"weight_decay": 0.0}),
+    "adafactor": (linear(0.2, total_steps=150), {}),
+    "muon": (0.1, {"weight_decay": 0.0}),
+    "schedule_free": (0.3, {"weight_decay": 0.0}),
+    "sam": (0.05, {}),
+    "lbfgs": (None, {}),
+    "prodigy": (None, {"initial": 1e-3}),
+    "dog": (None, {"initial": 1e-2}),
+}
+
+
+@pytest.mark.parametrize("name", DOWN)
+def test_a_recipe_lowers_a_convex_loss_a_hundredfold_in_150_steps(name):
+    rate, options = DOWN[name]
+    # Of the target's signs: steps in proportion to the weights (lamb, adafactor) stop at 0.
+    start = jax.tree.map(lambda c: 3 * c, TARGET)
+
+    @jax.jit
+    def final():
+        params, state = descent(optimizer(name, rate, **options), 150, start)
+        return bowl(evaluation_params(state, params))
+
+    assert float(final()) < float(bowl(start)) / 100
+
+
+def test_lbfgs_searches_as_optax_does():
+    # As programs, for a line search takes long to compile.
+    ours, theirs = (
+        jax.make_jaxpr(lambda rule=rule: descent(rule, 1)[0])()
+        for rule in (optimizer("lbfgs"), optax.lbfgs())
+    )
+    assert str(ours) == str(theirs)
+
+
+@pytest.mark.parametrize("name", ["prodigy", "dog", "schedule_free"])
+def test_the_state_holds_no_buffer_of_the_parameters(name):
+    state = optimizer(name, 1.0).init(PARAMS)
+    ours = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(PARAMS)}
+    assert not [leaf for leaf in jax.tree.leaves(state) if leaf.unsafe_buffer_pointer() in ours]
+
+
+def test_a_schedule_scales_adafactors_weight_decay_too():
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    rule = optimizer("adafactor", lambda step: 0.1 / (1 + step), weight_decay=0.5)
+    state = rule.init(PARAMS)
+    for rate in (0.1, 0.05):
+        updates, state = rule.update(zero, state, PARAMS)
+        np.testing.assert_allclose(
+            updates["layer"]["kernel"], -rate * 0.5 * PARAMS["layer"]["kernel"], rtol=1e-6
+        )
+        assert not np.any(updates["layer"]["bias"])
+
+
+def test_muon_orthogonalizes_matrices_and_leaves_the_rest_to_adamw():
+    params = {"kernel": jnp.eye(4, 6), "head": jnp.ones((4, 6)), "embedding": jnp.ones((4, 6))}
+    grads = jax.tree.map(lambda p: jax.random.normal(jax.random.key(0), p.shape), params)
+    options = {"weight_decay": 0.0, "root_mean_square": None, "newton_steps": 10}
+    rule = optimizer("muon", 0.5, **options)
+    got, _ = jax.jit(rule.update)(grads, rule.init(params), params)
+    sizes = np.linalg.svd(np.asarray(got["kernel"], np.float64), compute_uv=False)
+    # Newton-Schulz with these coefficients ends between 0.7 and 1.2, times √(6/4) here.
+    assert np.all((sizes > 0.5 * 0.65 * 1.5**0.5) & (sizes < 0.5 * 1.25 * 1.5**0.5))
+    by_adamw = optax.adamw(0.5, b2=0.95, weight_decay=0.0)
+    want, _ = by_adamw.update(grads, by_adamw.init(params), params)
+    for name in ("head", "embedding"):
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-6)
+
+
+def test_muon_gives_the_rest_a_rate_of_its_own_and_takes_a_rule():
+    rule = muon(0.1, rest_learning_rate=0.01, matrices=lambda p: jax.tree.map(lambda _: False, p))
+    by_adamw = adamw(0.01, b2=0.95)
+    chex.assert_trees_all_close(trajectory(rule), trajectory(by_adamw), rtol=1e-6)
+
+
+def test_sam_leaves_a_gradient_of_zero_alone():
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    rule = sam(optax.sgd(0.1))
+    updates, _ = rule.update(zero, rule.init(PARAMS), PARAMS, grad_fn=lambda *_: zero)
+    chex.assert_trees_all_equal(updates, zero)
+
+
+def test_sam_ascends_as_often_as_told():
+    rule, w = sam(optax.sgd(1.0), radius=0.5, ascents=2), jnp.float32(1.0)
+    updates, _ = rule.update(2 * w, rule.init(w), w, grad_fn=lambda w, _: 2 * w)
+    assert float(updates) == pytest.approx(-4.0)  # the gradient of w² at 1 + 2·0.5
 
 
 def test_optimizer_by_name_is_the_recipe_with_its_options():
@@ -172,15 +337,27 @@ def test_optimizer_by_name_is_the_recipe_with_its_options():
         chex.assert_trees_all_equal(trajectory(got), trajectory(want))
 
 
+def test_a_rate_is_asked_for_where_it_is_needed():
+    with pytest.raises(ValueError, match="learning_rate must be given for adam, got None"):
+        optimizer("adam")
+
+
+def test_the_options_of_sam_are_those_of_the_rule_inside():
+    with pytest.raises(TypeError, match=r"adam takes .*got 'momentum'"):
+        optimizer("sam", 0.1, around="adam", momentum=0.9)
+
+
 def test_unknown_optimizer_suggests_the_nearest():
-    with pytest.raises(ValueError, match="adam, adamw, sgd, got 'AdamW2'; did you mean 'adamw'"):
+    with pytest.raises(ValueError, match="schedule_free, sgd, got 'AdamW2'; did you mean 'adamw'"):
         optimizer("AdamW2", 0.1)
 
 
 def test_unknown_option_suggests_the_nearest():
     with pytest.raises(TypeError, match="got 'weight_deccay'; did you mean 'weight_decay'"):
         optimizer("adamw", 0.1, weight_deccay=0.1)
-    with pytest.raises(TypeError, match=r"sgd takes momentum, nesterov, clip_norm, got 'xyz'$"):
+    with pytest.raises(
+        TypeError, match=r"sgd takes momentum, nesterov, clip_norm, adaptive_clip, got 'xyz'$"
+    ):
         optimizer("sgd", 0.1, xyz=0.1)
 
 
@@ -197,6 +374,24 @@ def test_unknown_option_suggests_the_nearest():
         (lambda: adam(0.1, b2=-0.1), "b2"),
         (lambda: adam(0.1, eps=0.0), "eps"),
         (lambda: adamw(0.1, weight_decay=-1.0), "weight_decay"),
+        (lambda: optimizer("momentum", 0.1, momentum=1.5), "momentum"),
+        (lambda: optimizer("nesterov", 0.1, momentum=0.0), "momentum above 0"),
+        (lambda: optimizer("rmsprop", 0.1, decay=1.0), "decay must be in"),
+        (lambda: optimizer("adagrad", 0.1, initial=-1.0), "initial"),
+        (lambda: optimizer("nadamw", 0.1, b1=2.0), "b1"),
+        (lambda: optimizer("lamb", 0.1, eps=-1e-6), "eps"),
+        (lambda: optimizer("lion", -0.1), "learning_rate"),
+        (lambda: optimizer("adafactor", 0.1, decay_power=0.0), "decay_power"),
+        (lambda: optimizer("adafactor", 0.1, min_factored=0), "min_factored must be a whole"),
+        (lambda: optimizer("muon", 0.1, newton_steps=0), "newton_steps must be a whole"),
+        (lambda: optimizer("muon", 0.1, root_mean_square=0.0), "root_mean_square"),
+        (lambda: optimizer("schedule_free", 0.1, b1=0.0), "b1 must be above 0"),
+        (lambda: optimizer("sam", 0.1, radius=0.0), "radius"),
+        (lambda: optimizer("sam", 0.1, ascents=0), "ascents must be a whole"),
+        (lambda: optimizer("lbfgs", memory=0), "memory must be a whole"),
+        (lambda: optimizer("lbfgs", search_steps=0), "learning_rate must be given where"),
+        (lambda: optimizer("prodigy", initial=0.0), "initial"),
+        (lambda: optimizer("dog", weight_decay=-0.1), "weight_decay"),
     ],
 )
 def test_numbers_outside_their_range_are_refused(make, message):

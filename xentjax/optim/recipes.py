@@ -1,261 +1,101 @@
-"""Optimizers as optax chains: optional clipping, then the rule, with the usual mistakes closed.
+"""Optimizers by name: each an optax transformation with the usual mistakes closed.
 
-Prefer `adamw` for transformers, `adam` for small models, `sgd` with momentum when you can
-afford to tune the learning rate. A learning rate is a number, a traced scalar (in a sweep), or
-a schedule. Any other optax transformation does where these do; nothing here is special.
+A learning rate is a number, a traced scalar (in a sweep), or a schedule. Any other optax
+transformation does where these do; nothing here is special.
 """
 
-import difflib
-import inspect
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.core
-import numpy as np
 import optax
-from jaxtyping import PyTree
 
-from xentjax.optim.schedules import Schedule
+from xentjax.optim.adam import adam, adamw, lamb, nadamw
+from xentjax.optim.adaptive import adafactor, adagrad, lion, rmsprop
+from xentjax.optim.clipping import clipped
+from xentjax.optim.descent import momentum, nesterov, sgd
+from xentjax.optim.matrix import muon
+from xentjax.optim.names import check_options, find, options_of
+from xentjax.optim.parameter_free import dog, prodigy
+from xentjax.optim.ranges import Scalar
+from xentjax.optim.rates import LearningRate
+from xentjax.optim.schedule_free import schedule_free
+from xentjax.optim.second_order import lbfgs
+from xentjax.optim.sharpness import sam
 
-Scalar = float | jax.Array  # an array so that a sweep may trace it
-LearningRate = Scalar | Schedule
-
-_UNDECAYED = ("bias", "norm", "scale", "embed")
-
-
-def sgd(
-    learning_rate: LearningRate,
-    *,
-    momentum: Scalar = 0.0,
-    nesterov: bool = False,
-    clip_norm: Scalar | None = None,
-) -> optax.GradientTransformation:
-    """Stochastic gradient descent, with momentum if asked for.
-
-    m ← μ·m + g, θ ← θ − η·m; with Nesterov's form θ ← θ − η·(g + μ·m).
-
-    Args:
-        learning_rate: η, a positive number or a schedule.
-        momentum: μ in [0, 1).
-        nesterov: look ahead; wants momentum.
-        clip_norm: the largest global norm of the gradient, None for no clipping.
-
-    Returns:
-        The optax transformation.
-
-    Raises:
-        ValueError: if a number is outside its range, or nesterov has no momentum.
-
-    Example:
-        >>> rule = sgd(0.1)
-        >>> update, _ = rule.update({"w": 2.0}, rule.init({"w": 1.0}))
-        >>> round(float(update["w"]), 6)
-        -0.2
-
-    Reference:
-        I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization
-        and momentum in deep learning", 2013.
-    """
-    _check_positive(learning_rate=learning_rate)
-    _check_unit(momentum=momentum)
-    if nesterov and _is_number(momentum) and momentum == 0:
-        raise ValueError("nesterov=True wants a momentum above 0, got momentum=0.0; try 0.9")
-    with_momentum = not _is_number(momentum) or momentum > 0
-    rule = optax.sgd(learning_rate, momentum=momentum if with_momentum else None, nesterov=nesterov)
-    return _clipped(rule, clip_norm)
-
-
-def adam(
-    learning_rate: LearningRate,
-    *,
-    b1: Scalar = 0.9,
-    b2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    clip_norm: Scalar | None = None,
-) -> optax.GradientTransformation:
-    """Adam: steps scaled by running moments of the gradient.
-
-    m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ),
-    θ ← θ − η·m̂/(√v̂ + ε).
-
-    Args:
-        learning_rate: η, a positive number or a schedule.
-        b1: β₁ in [0, 1).
-        b2: β₂ in [0, 1).
-        eps: ε, positive.
-        clip_norm: the largest global norm of the gradient, None for no clipping.
-
-    Returns:
-        The optax transformation.
-
-    Raises:
-        ValueError: if a number is outside its range.
-
-    Example:
-        The first step is η·sign(g), whatever the size of g.
-
-        >>> rule = adam(0.1)
-        >>> update, _ = rule.update({"w": 2.0}, rule.init({"w": 1.0}))
-        >>> round(float(update["w"]), 4)
-        -0.1
-
-    Reference:
-        D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015.
-    """
-    _check_positive(learning_rate=learning_rate, eps=eps)
-    _check_unit(b1=b1, b2=b2)
-    return _clipped(optax.adam(learning_rate, b1=b1, b2=b2, eps=eps), clip_norm)
-
-
-def decay_mask(params: PyTree) -> PyTree:
-    """Says which parameters weight decay may shrink: matrices that are not looked up.
-
-    True for an array of two or more dimensions with no part of its path containing "bias",
-    "norm", "scale" or "embed". Biases and norms set offsets and scales, which decay only
-    distorts. A row of an embedding gets a gradient when its token occurs and would get decay at
-    every step, so that rare tokens fade; a tied head, being the embedding, is left alone too.
-
-    Args:
-        params: arrays in any tree: dictionaries, nnx.State, dataclasses.
-
-    Returns:
-        A tree of bools of the same structure.
-
-    Example:
-        >>> params = {"kernel": np.ones((2, 2)), "bias": np.ones(2), "embedding": np.ones((2, 2))}
-        >>> decay_mask(params)
-        {'bias': False, 'embedding': False, 'kernel': True}
-    """
-
-    def decays(path: tuple[Any, ...], leaf: Any) -> bool:
-        names = jax.tree_util.keystr(path).lower()
-        return np.ndim(leaf) >= 2 and not any(word in names for word in _UNDECAYED)
-
-    return jax.tree_util.tree_map_with_path(decays, params)
-
-
-def adamw(
-    learning_rate: LearningRate,
-    *,
-    b1: Scalar = 0.9,
-    b2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.01,
-    mask: Callable[[PyTree], PyTree] | PyTree | None = decay_mask,
-    clip_norm: Scalar | None = None,
-) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, away from biases, norms and embeddings.
-
-    θ ← θ − η·(m̂/(√v̂ + ε) + λ·θ), the last term where the mask is True; m̂ and v̂ as in `adam`.
-
-    Args:
-        learning_rate: η, a positive number or a schedule.
-        b1: β₁ in [0, 1).
-        b2: β₂ in [0, 1); 0.95 is usual for transformers.
-        eps: ε, positive.
-        weight_decay: λ, not negative.
-        mask: a tree of bools, or a function from parameters to one; None decays everything.
-        clip_norm: the largest global norm of the gradient, None for no clipping.
-
-    Returns:
-        The optax transformation; its `update` wants the parameters.
-
-    Raises:
-        ValueError: if a number is outside its range.
-
-    Example:
-        A zero gradient leaves the decay alone: −0.1 · 0.5 · 2.
-
-        >>> rule, params = adamw(0.1, weight_decay=0.5), {"kernel": np.full((1, 1), 2.0)}
-        >>> zero = {"kernel": np.zeros((1, 1))}
-        >>> update, _ = rule.update(zero, rule.init(params), params)
-        >>> round(float(update["kernel"][0, 0]), 6)
-        -0.1
-
-    Reference:
-        I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019.
-    """
-    _check_positive(learning_rate=learning_rate, eps=eps)
-    _check_unit(b1=b1, b2=b2)
-    if _is_number(weight_decay) and not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay must be finite and not negative, got {weight_decay}")
-    rule = optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=mask)
-    return _clipped(rule, clip_norm)
-
-
-_BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": adam,
-    "adamw": adamw,
-    "sgd": sgd,
-}
+_CLIPPING = ("clip_norm", "adaptive_clip")
 
 
 def optimizer(
-    name: str, learning_rate: LearningRate, **options: Any
+    name: str, learning_rate: LearningRate | None = None, **options: Any
 ) -> optax.GradientTransformation:
     """Makes an optimizer by name, so that a config can be plain text.
 
     Args:
-        name: adam, adamw or sgd.
-        learning_rate: a positive number or a schedule.
-        **options: the keyword arguments of that function.
+        name: one of adafactor, adagrad, adam, adamw, dog, lamb,
+            lbfgs, lion, momentum, muon, nadamw, nesterov, prodigy, rmsprop, sam, schedule_free
+            and sgd.
+        learning_rate: a positive number or a schedule; dog, lbfgs and prodigy do without.
+        **options: the keyword arguments of that function, and for all of them `clip_norm` (the
+            largest global norm of the gradient) and `adaptive_clip` (see `clipped`). For sam
+            they are `radius`, `ascents`, `around` (the name of the rule inside, momentum if not
+            given), and the options of that one.
 
     Returns:
         The optax transformation.
 
     Raises:
-        ValueError: if there is no optimizer of that name.
+        ValueError: if there is no optimizer of that name, or it wants a learning rate.
         TypeError: if it has no option of a name given.
 
     Example:
-        >>> optimizer("sgdm", 0.1)
+        >>> optimizer("adamw", 1e-3, clip_norm=1.0, weight_decay=0.1).init({}) is not None
+        True
+        >>> optimizer("adamm", 0.1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: name must be one of adam, adamw, sgd, got 'sgdm'; did you mean 'sgd'?
+        ValueError: name must be one of adafactor, ..., got 'adamm'; did you mean 'adam'?
     """
-    if name not in _BY_NAME:
-        known = ", ".join(_BY_NAME)
+    make = find(name, _BY_NAME)
+    if make is _sam_around:  # its other options are those of the rule inside
+        return _sam_around(learning_rate, **options)
+    own = options_of(make)
+    check_options(name, options, [*own, *(option for option in _CLIPPING if option not in own)])
+    if learning_rate is None and make not in _WITHOUT_RATE:
         raise ValueError(
-            f"name must be one of {known}, got {name!r}{_did_you_mean(name, _BY_NAME)}"
+            f"learning_rate must be given for {name}, got None; try prodigy or dog, which find it"
         )
-    accepted = list(inspect.signature(_BY_NAME[name]).parameters)[1:]
-    for option in options:
-        if option not in accepted:
-            raise TypeError(
-                f"{name} takes {', '.join(accepted)}, got {option!r}"
-                f"{_did_you_mean(option, accepted)}"
-            )
-    return _BY_NAME[name](learning_rate, **options)
+    norm, adaptive = (options.pop(option, None) for option in _CLIPPING)
+    rate = () if learning_rate is None else (learning_rate,)
+    return clipped(make(*rate, **options), norm=norm, adaptive=adaptive)
 
 
-def _clipped(
-    rule: optax.GradientTransformation, clip_norm: Scalar | None
+def _sam_around(
+    learning_rate: LearningRate | None,
+    *,
+    radius: Scalar = 0.05,
+    ascents: int = 1,
+    around: str = "momentum",
+    **options: Any,
 ) -> optax.GradientTransformation:
-    """The rule after g ← g · min(1, c/‖g‖), the norm taken over all parameters together."""
-    if clip_norm is None:
-        return rule
-    _check_positive(clip_norm=clip_norm)
-    return optax.chain(optax.clip_by_global_norm(clip_norm), rule)
+    return sam(optimizer(around, learning_rate, **options), radius=radius, ascents=ascents)
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name).lower(), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _is_number(value: Any) -> bool:
-    """Whether the value is known now: neither a schedule nor traced."""
-    return not callable(value) and not isinstance(value, jax.core.Tracer)
-
-
-def _check_positive(**values: Any) -> None:
-    for name, value in values.items():
-        if _is_number(value) and not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a positive finite number, got {value}")
-
-
-def _check_unit(**values: Any) -> None:
-    for name, value in values.items():
-        if _is_number(value) and not 0 <= value < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {value}")
+_WITHOUT_RATE = (dog, lbfgs, prodigy)
+_BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adafactor": adafactor,
+    "adagrad": adagrad,
+    "adam": adam,
+    "adamw": adamw,
+    "dog": dog,
+    "lamb": lamb,
+    "lbfgs": lbfgs,
+    "lion": lion,
+    "momentum": momentum,
+    "muon": muon,
+    "nadamw": nadamw,
+    "nesterov": nesterov,
+    "prodigy": prodigy,
+    "rmsprop": rmsprop,
+    "sam": _sam_around,
+    "schedule_free": schedule_free,
+    "sgd": sgd,
+}
