@@ -20,7 +20,7 @@ def test_logits_are_the_head_of_the_hidden_states_by_numpy():
     # Sums of at most 16 terms of order 1 in float32.
     tolerance = {"rtol": 0, "atol": 32 * np.finfo(np.float32).eps}
     np.testing.assert_allclose(model.hidden(X), h, **tolerance)
-    logits = h @ np.asarray(model.head.kernel[...]) + np.asarray(model.head.bias[...])
+    logits = h @ np.asarray(model.head_weight) + np.asarray(model.head.bias[...])
     np.testing.assert_allclose(model(X), logits, **tolerance)
 
 

@@ -88,6 +88,11 @@ class MLP(nnx.Module):
             x = dropout(f(layer(x)))
         return x
 
+    @property
+    def head_weight(self) -> Float[Array, "hidden classes"]:
+        """The matrix `[D, C]` from hidden states to logits; `head.bias` is added after it."""
+        return self.head.kernel[...]
+
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch classes"]:
         """Returns the logits, `[..., C]`, of rows `[..., F]`."""
         return self.head(self.hidden(x))
