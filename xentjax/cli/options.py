@@ -31,7 +31,7 @@ class FindForDigits:
     """Find a learning rate for the MLP of `xentjax train digits`; its options apply."""
 
     finder: FinderOptions = FinderOptions()
-    job: TabularConfig = TabularConfig()
+    job: TabularConfig = dataclasses.field(default_factory=TabularConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FindForCNN:
     """Find a learning rate for the CNN of `xentjax train cnn`; its options apply."""
 
     finder: FinderOptions = FinderOptions()
-    job: ImageConfig = ImageConfig()
+    job: ImageConfig = dataclasses.field(default_factory=ImageConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FindForGPT:
     """Find a learning rate for the GPT of `xentjax train gpt`; its options apply."""
 
     finder: FinderOptions = FinderOptions()
-    job: LanguageConfig = LanguageConfig()
+    job: LanguageConfig = dataclasses.field(default_factory=LanguageConfig)
 
 
 @dataclasses.dataclass(frozen=True)

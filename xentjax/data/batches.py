@@ -23,7 +23,9 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]: ...
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the examples of these numbers, `[B, ...]` each array."""
+        ...
 
 
 def batches(

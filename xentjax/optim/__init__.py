@@ -13,7 +13,7 @@ from xentjax.optim.parameter_free import dog, prodigy
 from xentjax.optim.penalties import elastic_net, l1, l2
 from xentjax.optim.plateau import plateau
 from xentjax.optim.progress import Schedule
-from xentjax.optim.recipes import optimizer
+from xentjax.optim.recipes import optimizer, optimizer_options
 from xentjax.optim.schedule_free import schedule_free
 from xentjax.optim.schedules import schedule
 from xentjax.optim.second_order import lbfgs
@@ -52,6 +52,7 @@ __all__ = [
     "nesterov",
     "one_cycle",
     "optimizer",
+    "optimizer_options",
     "piecewise",
     "plateau",
     "polynomial",

@@ -68,6 +68,23 @@ def optimizer(
     return clipped(make(*rate, **options), norm=norm, adaptive=adaptive)
 
 
+def optimizer_options(name: str) -> tuple[str, ...]:
+    """The options that `optimizer` takes for a name, besides the learning rate.
+
+    Args:
+        name: as for `optimizer`.
+
+    Raises:
+        ValueError: if there is no optimizer of that name.
+
+    Example:
+        >>> optimizer_options("sgd")
+        ('momentum', 'nesterov', 'clip_norm', 'adaptive_clip')
+    """
+    own = options_of(find(name, _BY_NAME))
+    return (*own, *(option for option in _CLIPPING if option not in own))
+
+
 def _sam_around(
     learning_rate: LearningRate | None,
     *,

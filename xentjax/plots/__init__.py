@@ -1,1 +1,1 @@
-"""Pictures of runs, schedules and searches, drawn by matplotlib (extra `plot`) from plain records."""
+"""Pictures of runs, schedules and searches: plain records, drawn by matplotlib (extra `plot`)."""

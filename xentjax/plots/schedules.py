@@ -38,6 +38,6 @@ def draw_schedules(
     for name, schedule in schedules.items():
         panel.plot(at, [float(schedule(int(step))) for step in at], label=name, linewidth=1.6)
     panel.set(xlabel="optimizer step", ylabel="value", ylim=(0, None))
-    panel.legend(frameon=False)
+    panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     plain(panel)
     figure.savefig(path)

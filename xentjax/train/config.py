@@ -43,6 +43,24 @@ Schedule: TypeAlias = Literal[
 ]
 
 
+def _check_positive(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
+
+
+def _check_not_negative(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name} must not be negative, got {getattr(config, name)}")
+
+
+def _check_shares(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
     """How to train, whatever is trained."""
@@ -50,7 +68,7 @@ class TrainingOptions:
     optimizer: Optimizer = "adamw"
     """Update rule."""
     learning_rate: float = 1e-3
-    """Peak of the schedule."""
+    """Peak of the schedule; prodigy and dog find their own and want 1."""
     schedule: Schedule = "warmup_cosine"
     """Course of the learning rate; a warm-up takes a twentieth of the steps."""
     weight_decay: float = 0.0
@@ -260,21 +278,3 @@ class LanguageConfig:
     def run_name(self) -> str:
         """The name asked for, or gpt."""
         return self.run.name or "gpt"
-
-
-def _check_positive(config: object, names: Sequence[str]) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
-
-
-def _check_not_negative(config: object, names: Sequence[str]) -> None:
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise ValueError(f"{name} must not be negative, got {getattr(config, name)}")
-
-
-def _check_shares(config: object, names: Sequence[str]) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from xentjax.optim.update import evaluation_params
+from xentjax.optim import evaluation_params
 from xentjax.train.architecture import Architecture, split_model
 
 

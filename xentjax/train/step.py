@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xentjax.optim import update as optimizer_update
+from xentjax.optim import extra_arguments
+from xentjax.optim import update as call_optimizer
 from xentjax.train.gradients import mean_gradients
 from xentjax.train.objectives import Batch, Objective
 from xentjax.train.state import TrainState
@@ -69,9 +70,9 @@ def make_update(
             )
 
         (loss, (metrics, rest)), grads = gradients(state.params)
-        updates, opt_state = optimizer_update.update(
+        updates, opt_state = call_optimizer(
             optimizer,
-            optimizer_update.extra_arguments(optimizer, state.params),
+            extra_arguments(optimizer, state.params),
             grads,
             state.opt_state,
             state.params,
