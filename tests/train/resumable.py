@@ -1,0 +1,146 @@
+"""A small training with everything a resume must restore, run by test_resume.py in processes.
+
+    python resumable.py DIRECTORY [--kill STEP EVENT] [--twice]
+
+trains on from the newest checkpoint in DIRECTORY, or from the beginning, and leaves DIRECTORY.npz.
+With --kill it SIGKILLs itself at a file-system event of the checkpoint of STEP: the EVENTth one, or
+"commit": when all is written, and the rename that makes it a checkpoint is not done. With --twice
+it trains a second time, from the beginning, in the same process.
+"""
+
+import argparse
+import functools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from xentjax.data.batches import batches
+from xentjax.models.dropout import Dropout
+from xentjax.train import (
+    EarlyStopping,
+    TrainState,
+    create_run,
+    cross_entropy,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    train_loop,
+)
+from xentjax.train.checkpoint import Checkpoints
+from xentjax.train.leaves import to_arrays
+from xentjax.train.metrics_file import trim_metrics
+from xentjax.train.runs import Run
+from xentjax.train.signals import terminations
+
+STEPS, EVERY = 200, 10
+RATE = 0.01
+
+
+class Model(nnx.Module):
+    """Batch statistics and dropout's counters are what a resume forgets first."""
+
+    def __init__(self, *, rngs):
+        self.first = nnx.Linear(6, 16, rngs=rngs)
+        self.norm = nnx.BatchNorm(16, momentum=0.9, rngs=rngs)
+        self.dropout = Dropout(0.3, rngs=rngs)
+        self.head = nnx.Linear(16, 3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(self.dropout(jax.nn.relu(self.norm(self.first(x)))))
+
+
+def train(directory: Path) -> dict[str, np.ndarray]:
+    """Trains on or from the beginning, and returns what must be equal bit for bit."""
+    split = functools.partial(rows, np.random.default_rng(0))
+    training, held_out = split(40), padded_batches(split(20), batch_size=20)
+    optimizer = optax.adam(RATE)
+    evaluate = make_evaluate(cross_entropy())
+    state = TrainState.create(Model(rngs=nnx.Rngs(1)), optimizer, key=jax.random.key(2))
+    run = Run(directory) if directory.exists() else create_run(directory.parent, directory.name)
+
+    def show(record):
+        run.append_metrics(record.to_metrics() | {"items": record.items})
+        print(f"{record.split} {record.step}", flush=True)
+
+    config = {"rate": RATE, "steps": STEPS}
+    with (
+        Checkpoints(directory / "checkpoints", every=EVERY, config=config) as checkpoints,
+        terminations() as interrupted,
+    ):
+        restored, resumed = checkpoints.restore(state), None
+        if restored is not None:
+            state = restored.state
+            resumed = restored.progress, checkpoints.restore_best(state)
+        trim_metrics(run.path / "metrics.jsonl", int(state.step) if restored else -1)
+        result = train_loop(
+            state,
+            make_step(cross_entropy(), optimizer, learning_rate=RATE),
+            batches(training, batch_size=8, seed=3),
+            steps=STEPS,
+            steps_per_call=4,
+            validate=lambda state: evaluate(state, held_out),
+            validate_every=4,
+            stop=[EarlyStopping(patience=12)],
+            checkpoints=checkpoints,
+            resumed=resumed,
+            interrupted=interrupted,
+            on_record=show,
+        )
+    print(f"end {result.reason}", flush=True)
+    best = {"best_step": result.best_step, "best_nats": result.best_validation_nats}
+    return {
+        **{f"state {name}": np.asarray(leaf) for name, leaf in to_arrays(result.state).items()},
+        **{f"best {name}": np.asarray(leaf) for name, leaf in to_arrays(result.best).items()},
+        **{name: np.asarray(value) for name, value in best.items()},
+        "reason": np.asarray(result.reason),
+    }
+
+
+def rows(random, count):
+    features = random.normal(size=(count, 6)).astype(np.float32)
+    noise = random.normal(size=(count, 3))
+    return {"features": features, "labels": np.argmax(features[:, :3] + noise, 1).astype(np.int32)}
+
+
+def kill_at(step: str, event: str) -> None:
+    """Has this process killed at an event of the checkpoint of a step; see the audit events."""
+    seen = []
+
+    def look(name, arguments):
+        if not name.startswith(("os.", "open", "shutil.")):
+            return
+        paths = [os.fspath(a) for a in arguments if isinstance(a, str | os.PathLike)]
+        if not any(f"/{step}.orbax-checkpoint-tmp" in str(path) for path in paths):
+            return
+        seen.append(name)
+        commits = name == "os.rename" and str(paths[-1]).endswith(f"/{step}")
+        if commits or str(len(seen)) == event:
+            print(f"killed at event {len(seen)}, {name}", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--kill", nargs=2, metavar=("STEP", "EVENT"))
+    parser.add_argument("--twice", action="store_true")
+    options = parser.parse_args()
+    if options.kill:
+        kill_at(*options.kill)
+    np.savez(options.directory.with_suffix(".npz"), **train(options.directory))
+    if options.twice:
+        again = options.directory.with_name(options.directory.name + "-again")
+        np.savez(again.with_suffix(".npz"), **train(again))
+
+
+if __name__ == "__main__":
+    main()

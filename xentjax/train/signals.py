@@ -1,0 +1,54 @@
+"""Signals: a run that is told to go ends at the next call, with a checkpoint, instead of dying.
+
+Schedulers send SIGTERM before they kill; Slurm sends SIGUSR1 ahead of the time limit where
+`--signal=USR1@60` asks for it.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+# Windows has no SIGUSR1.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+
+@contextlib.contextmanager
+def terminations() -> Iterator[Callable[[], str | None]]:
+    """Turn the first SIGTERM or SIGUSR1 into a reason to stop, for `train_loop(interrupted=…)`.
+
+    The loop finishes the call it is in, keeps a checkpoint and returns with that reason, so that
+    the program can end with status 0. A second SIGTERM kills as it always does, for whoever cannot
+    wait; so does a second SIGUSR1. The handlers from before are back when the block is left.
+
+    Python lets only the main thread set handlers: in any other thread nothing is set, and the
+    callable always returns None.
+
+    Returns:
+        A context manager that yields `() → reason`, None until a signal has come.
+
+    Example:
+        >>> with terminations() as interrupted:
+        ...     before = interrupted()
+        ...     signal.raise_signal(signal.SIGTERM)
+        ...     before, interrupted()
+        (None, 'terminated by SIGTERM; resume to go on')
+    """
+    reasons: list[str] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        reasons.append(f"terminated by {signal.Signals(number).name}; resume to go on")
+        signal.signal(number, signal.SIG_DFL)
+
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield lambda: reasons[0] if reasons else None
+    finally:
+        for number, handler in previous.items():
+            # None stands for a handler set by C code, which Python cannot set back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
