@@ -7,6 +7,7 @@ batch depend on each other; read `CNN` on what that means for padding and accumu
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -172,17 +173,13 @@ class _Block(nnx.Module):
         return f(x + inner)
 
 
-def _blocks(config: CNNConfig, rngs: nnx.Rngs) -> list[_Block]:
+def _blocks(config: CNNConfig, rngs: nnx.Rngs) -> Iterator[_Block]:
     """Stage by stage; the first block of every stage but the first takes every second pixel."""
-    blocks = []
     inputs = (config.widths[0], *config.widths)
     for stage, (before, width) in enumerate(itertools.pairwise(inputs)):
-        for number in range(config.blocks):
-            opens = number == 0
-            stride = 2 if opens and stage > 0 else 1
-            read = before if opens else width
-            blocks.append(_Block(read, width, config, stride=stride, rngs=rngs))
-    return blocks
+        yield _Block(before, width, config, stride=2 if stage > 0 else 1, rngs=rngs)
+        for _ in range(1, config.blocks):
+            yield _Block(width, width, config, stride=1, rngs=rngs)
 
 
 def _norm(features: int, config: CNNConfig, *, rngs: nnx.Rngs) -> nnx.BatchNorm:

@@ -121,8 +121,8 @@ def summarize(model: Any, *inputs: Any, **named_inputs: Any) -> Summary:
         >>> summary = summarize(model, jax.ShapeDtypeStruct((2, 4), "float32"))
         >>> summary.parameters, summary.flops  # 4·8 + 8 + 8·3 + 3, and 2·2·(4·8 + 8·3)
         (67, 224)
-        >>> [(layer.path, layer.output_shapes) for layer in summary.layers]
-        [('', ((2, 3),)), ('layers.0', ((2, 8),)), ('head', ((2, 3),))]
+        >>> [layer.path for layer in summary.layers]
+        ['', 'layers.0', 'dropouts.0', 'head']
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(
