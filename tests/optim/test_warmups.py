@@ -17,7 +17,9 @@ CLOSE = {"rtol": 0, "atol": 8 * 3 * np.finfo(np.float32).eps}
 def test_warmup_cosine_agrees_with_optax(warmup, end):
     ours = warmup_cosine(3.0, warmup_steps=warmup, total_steps=100, end=end)
     theirs = optax.warmup_cosine_decay_schedule(0.0, 3.0, warmup, 100, end)
-    np.testing.assert_allclose(jax.vmap(ours)(STEPS), jax.vmap(theirs)(STEPS), **CLOSE)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(ours))(STEPS), jax.jit(jax.vmap(theirs))(STEPS), **CLOSE
+    )
 
 
 @pytest.mark.parametrize(("warmup", "decay", "end"), [(0, 100, 0.0), (20, 80, 0.3), (10, 30, 1.0)])
@@ -33,7 +35,9 @@ def test_warmup_stable_decay_agrees_with_three_joined_lines_of_optax(warmup, dec
         ],
         [warmup, 100 - decay],
     )
-    np.testing.assert_allclose(jax.vmap(ours)(STEPS), jax.vmap(theirs)(STEPS), **CLOSE)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(ours))(STEPS), jax.jit(jax.vmap(theirs))(STEPS), **CLOSE
+    )
 
 
 def test_decay_takes_a_fifth_of_the_steps_by_default():
@@ -45,7 +49,9 @@ def test_a_longer_run_shares_the_level_part():
     short, long = (
         warmup_stable_decay(1.0, warmup_steps=5, total_steps=n, decay_steps=10) for n in (50, 90)
     )
-    np.testing.assert_array_equal(jax.vmap(short)(STEPS[:41]), jax.vmap(long)(STEPS[:41]))
+    np.testing.assert_array_equal(
+        jax.jit(jax.vmap(short))(STEPS[:41]), jax.jit(jax.vmap(long))(STEPS[:41])
+    )
 
 
 def test_long_runs_keep_their_last_steps_apart():
@@ -59,7 +65,7 @@ def test_long_runs_keep_their_last_steps_apart():
 def test_inverse_sqrt_is_its_formula(warmup):
     t = np.arange(130.0)
     want = 3.0 * np.where(t < warmup, t / warmup, np.sqrt(warmup / np.maximum(t, 1)))
-    got = jax.vmap(inverse_sqrt(3.0, warmup_steps=warmup))(STEPS)
+    got = jax.jit(jax.vmap(inverse_sqrt(3.0, warmup_steps=warmup)))(STEPS)
     np.testing.assert_allclose(got, want, **CLOSE)
 
 
