@@ -33,11 +33,15 @@ CLOSE = {"rtol": 2e-6, "atol": 2e-6}
 
 
 def trajectory(rule, params=PARAMS, grads=GRADS):
-    state = rule.init(params)
-    for grad in grads:
-        updates, state = rule.update(grad, state, params)
-        params = optax.apply_updates(params, updates)
-    return params
+    @jax.jit  # one program, for speed
+    def run(params, grads):
+        state = rule.init(params)
+        for grad in grads:
+            updates, state = rule.update(grad, state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    return run(params, grads)
 
 
 def numpy_trajectory(step):
@@ -284,9 +288,9 @@ def test_the_state_holds_no_buffer_of_the_parameters(name):
 def test_a_schedule_scales_adafactors_weight_decay_too():
     zero = jax.tree.map(jnp.zeros_like, PARAMS)
     rule = optimizer("adafactor", lambda step: 0.1 / (1 + step), weight_decay=0.5)
-    state = rule.init(PARAMS)
+    state, step = rule.init(PARAMS), jax.jit(rule.update)
     for rate in (0.1, 0.05):
-        updates, state = rule.update(zero, state, PARAMS)
+        updates, state = step(zero, state, PARAMS)
         np.testing.assert_allclose(
             updates["layer"]["kernel"], -rate * 0.5 * PARAMS["layer"]["kernel"], rtol=1e-6
         )
