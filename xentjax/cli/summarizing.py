@@ -69,8 +69,7 @@ def _short(number: float) -> str:
     """Three digits and a prefix: 1,234,567 is 1.23M."""
     if number < 1000:
         return f"{number:g}" if number else "·"
-    for prefix in ("k", "M", "G", "T"):
-        number /= 1000
-        if number < 999.5:
-            break
-    return f"{number:.3g}{prefix}"
+    power = 1
+    while number >= 999.5 * 1000**power and power < 4:
+        power += 1
+    return f"{number / 1000**power:.3g}{'kMGT'[power - 1]}"

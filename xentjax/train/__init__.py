@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "Architecture": "architecture",
     "EarlyStopping": "stopping",
+    "Checkpoints": "checkpoint",
     "FitResult": "loop",
     "LanguageConfig": "config",
     "NonFiniteLossError": "non_finite",
@@ -29,6 +30,7 @@ _HOME = {
     "TrainState": "state",
     "create_run": "runs",
     "cross_entropy": "objectives",
+    "fit": "fit",
     "from_apply": "architecture",
     "from_linen": "architecture",
     "make_evaluate": "evaluate",
@@ -44,6 +46,7 @@ _HOME = {
 
 __all__ = [
     "Architecture",
+    "Checkpoints",
     "EarlyStopping",
     "FitResult",
     "LanguageConfig",
@@ -60,6 +63,7 @@ __all__ = [
     "TrainState",
     "create_run",
     "cross_entropy",
+    "fit",
     "from_apply",
     "from_linen",
     "make_evaluate",
@@ -75,8 +79,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from xentjax.train.architecture import Architecture, from_apply, from_linen
+    from xentjax.train.checkpoint import Checkpoints
     from xentjax.train.config import LanguageConfig, TabularConfig
     from xentjax.train.evaluate import make_evaluate, padded_batches
+    from xentjax.train.fit import fit
     from xentjax.train.language import train_language
     from xentjax.train.loop import FitResult, train_loop
     from xentjax.train.non_finite import NonFiniteLossError, SkippedStepWarning

@@ -67,7 +67,9 @@ def padded_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size: got {batch_size}, wanted at least 1")
     n = next(iter(lengths.values()))
-    full = {"where": np.ones(n, bool), **arrays}
+    # One flag a label: an example of the batch may hold many, as windows of tokens do.
+    shape = np.shape(arrays["labels"]) if "labels" in arrays else (n,)
+    full = {"where": np.ones(shape, bool), **arrays}
     padding = -n % batch_size
 
     def cut(array: np.ndarray, start: int) -> Any:

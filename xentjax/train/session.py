@@ -14,11 +14,17 @@ from typing import Any
 import jax
 
 from xentjax.train.checkpoint import Checkpoints
+from xentjax.train.checkpoint_directory import whole_steps
 from xentjax.train.loop import Best, Keeper
 from xentjax.train.metrics_file import trim_metrics
 from xentjax.train.record import Record
 from xentjax.train.signals import terminations
 from xentjax.train.state import TrainState
+
+# When to end may be decided anew; nothing of what was trained depends on it.
+_MAY_DIFFER = tuple(
+    f"training.{name}" for name in ("early_stopping", "target_loss", "time_budget", "fast_dev_run")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +77,16 @@ def open_session(
         return
     path = Path(directory)
     metrics = path / "metrics.jsonl"
+    if not resume and (steps := whole_steps(path / "checkpoints")):
+        raise ValueError(
+            f"{path} holds a run that got to step {max(steps)}; resume it, or choose another "
+            "directory"
+        )
     with (
         Checkpoints(path / "checkpoints", every=every, keep_last=keep_last, config=config) as kept,
         terminations() as interrupted,
     ):
-        restored = kept.restore(state)
-        if restored is not None and not resume:
-            raise ValueError(
-                f"{path} holds a run that got to step {int(restored.state.step)}; resume it, or "
-                "choose another directory"
-            )
+        restored = kept.restore(state, may_differ=_MAY_DIFFER) if resume else None
         resumed = None
         if restored is not None:
             resumed = restored.progress, kept.restore_best(state)
