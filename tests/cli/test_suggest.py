@@ -3,9 +3,6 @@
 import pytest
 
 from xentjax.cli.suggest import suggestions
-from xentjax.train.config import LanguageConfig, TabularConfig
-
-KNOWN = {"train": {"digits": TabularConfig, "gpt": LanguageConfig}}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +22,6 @@ KNOWN = {"train": {"digits": TabularConfig, "gpt": LanguageConfig}}
     ],
 )
 def test_suggestions_are_the_nearest_known_word(words, wanted):
-    found = suggestions(words.split(), KNOWN)
+    found = suggestions(words.split())
     assert len(found) == len(wanted)
     assert all(line.endswith(end) for line, end in zip(found, wanted, strict=True))

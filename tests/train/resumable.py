@@ -10,7 +10,6 @@ it trains a second time, from the beginning, in the same process.
 
 import argparse
 import functools
-import json
 import os
 import signal
 import sys

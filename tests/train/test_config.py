@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from xentjax import models, optim
-from xentjax.train.config import Activation, LanguageConfig, Optimizer, Schedule, TabularConfig
+from xentjax.train.config import (
+    Activation,
+    ImageConfig,
+    LanguageConfig,
+    Optimizer,
+    RunOptions,
+    Schedule,
+    TabularConfig,
+    TrainingOptions,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +26,11 @@ from xentjax.train.config import Activation, LanguageConfig, Optimizer, Schedule
         (TabularConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         (TabularConfig, {"seed": -1}, "seed must not be negative, got -1"),
         (TabularConfig, {"hidden": (8, 0)}, "hidden widths must be at least 1"),
-        (TabularConfig, {"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        (TrainingOptions, {"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        (TrainingOptions, {"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),
+        (TrainingOptions, {"early_stopping": 0}, "early_stopping must be above 0"),
+        (RunOptions, {"resume": True, "overwrite": True}, "--resume or --overwrite, not both"),
+        (ImageConfig, {"widths": ()}, "widths must name at least one width"),
         (LanguageConfig, {"width": 12, "heads": 4}, "width must be a multiple of 2·heads = 8"),
         (LanguageConfig, {"text": Path("/no/such")}, "text must be a file that exists"),
         (LanguageConfig, {"prompt": ""}, "prompt must hold at least one character"),
@@ -32,14 +45,16 @@ def test_options_that_make_no_sense_are_refused(config, options, message):
 def test_every_choice_offered_exists():
     for name in typing.get_args(Activation):
         assert callable(models.activation(name))
-    for name in (*typing.get_args(Optimizer), *typing.get_args(Schedule)):
-        assert callable(getattr(optim, name))
+    for name in typing.get_args(Optimizer):
+        assert optim.optimizer(name, 0.1) is not None
+    for name in typing.get_args(Schedule):
+        assert optim.schedule(name, 0.1, steps=100)(50) >= 0
 
 
 def test_runs_are_named_after_the_data_unless_told_otherwise():
     assert TabularConfig(dataset="breast_cancer").run_name == "breast_cancer"
     assert LanguageConfig().run_name == "gpt"
-    assert LanguageConfig(name="mine").run_name == "mine"
+    assert LanguageConfig(run=RunOptions(name="mine")).run_name == "mine"
 
 
 def test_an_empty_text_is_refused(tmp_path):

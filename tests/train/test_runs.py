@@ -1,14 +1,15 @@
 """A run's directory is its own, and holds what a figure can be traced back by."""
 
 import json
+import math
 from pathlib import Path
 
 import jax
 import pytest
 
 import xentjax
-from xentjax.train import create_run
-from xentjax.train.config import LanguageConfig
+from xentjax.train import Record, create_run
+from xentjax.train.config import LanguageConfig, RunOptions
 from xentjax.train.runs import environment
 
 
@@ -22,7 +23,8 @@ def test_a_second_run_of_a_name_gets_the_next_number(tmp_path):
 
 def test_overwriting_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
     run = create_run(tmp_path, "digits")
-    run.append_metrics({"step": 1})
+    (run.path / "metrics.jsonl").write_text("{}")
+    (run.path / "seed-0" / "checkpoints").mkdir(parents=True)
     (run.path / "notes.txt").write_text("mine")
     again = create_run(tmp_path, "digits", overwrite=True)
     assert again.path == run.path
@@ -51,18 +53,31 @@ def test_a_name_is_one_directory(tmp_path, name):
         create_run(tmp_path, name, overwrite=True)
 
 
-def test_metrics_are_one_line_a_record(tmp_path):
+def test_records_are_read_back_as_they_were_written(tmp_path):
     run = create_run(tmp_path, "digits")
-    for step in range(3):
-        run.append_metrics({"step": step})
-    lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [0, 1, 2]
+    records = [
+        Record(0, "validation", 2.0, 0.1, None, 0.5, 0),
+        Record(3, "train", float("nan"), None, 0.1, 1.0, 0, None, 3),
+    ]
+    lines = [json.dumps(record.to_metrics(), allow_nan=False) + "\n" for record in records]
+    (run.path / "metrics.jsonl").write_text("".join(lines))
+    read = run.records()
+    assert read[0] == records[0]
+    assert math.isnan(read[1].loss_nats)
+    assert read[1].skipped == 3
+
+
+def test_a_run_to_resume_is_the_one_of_that_very_name(tmp_path):
+    first = create_run(tmp_path, "digits", resume=True)
+    (first.path / "metrics.jsonl").write_text("{}")
+    assert create_run(tmp_path, "digits", resume=True).path == first.path
+    assert (first.path / "metrics.jsonl").exists()
 
 
 def test_configs_are_written_as_plain_json_and_nan_is_refused(tmp_path):
     run = create_run(tmp_path, "gpt")
-    run.write_json("config.json", {"config": LanguageConfig(out=Path("there"))})
-    assert json.loads((run.path / "config.json").read_text())["config"]["out"] == "there"
+    run.write_json("config.json", {"config": LanguageConfig(run=RunOptions(out=Path("there")))})
+    assert json.loads((run.path / "config.json").read_text())["config"]["run"]["out"] == "there"
     with pytest.raises(ValueError, match="not JSON compliant"):
         run.write_json("summary.json", {"loss": float("nan")})
     with pytest.raises(TypeError, match="cannot write a complex"):

@@ -2,13 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from xentjax.cli.models import SummarizeCNN, SummarizeGPT, SummarizeMLP, SummarizeRNN
-from xentjax.models import CNN, GPT, MLP, RNN, summarize
+from xentjax.models import CNN, GPT, MLP, RNN, abstract_model, summarize
 
 Options = SummarizeMLP | SummarizeCNN | SummarizeRNN | SummarizeGPT
 _MODELS = {
@@ -22,9 +21,7 @@ _MODELS = {
 def run_summary(options: Options, console: Console) -> None:
     """Print the table."""
     name, model_type = _MODELS[type(options)]
-    # On shapes alone: a model that would not fit in memory is summarized like any other.
-    model = nnx.eval_shape(lambda: model_type(options.model, rngs=nnx.Rngs(0)))
-    summary = summarize(model, _input(options))
+    summary = summarize(abstract_model(model_type, options.model), _input(options))
     table = Table(
         title=f"{name}, a forward pass of a batch of {options.batch}",
         box=box.SIMPLE_HEAD,

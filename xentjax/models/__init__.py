@@ -14,7 +14,7 @@ from xentjax.models.gpt import GPT, GPTConfig
 from xentjax.models.mlp import MLP, MLPConfig
 from xentjax.models.recurrence import GRULayer, LSTMLayer
 from xentjax.models.rnn import RNN, RNNConfig
-from xentjax.models.summary import LayerSummary, Summary, summarize
+from xentjax.models.summary import LayerSummary, Summary, abstract_model, summarize
 
 __all__ = [
     "CNN",
@@ -31,6 +31,7 @@ __all__ = [
     "MLPConfig",
     "RNNConfig",
     "Summary",
+    "abstract_model",
     "activation",
     "convolve",
     "generate",

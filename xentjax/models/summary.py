@@ -6,6 +6,7 @@ shapes alone, so a summary costs no memory and no arithmetic, however large the 
 
 import collections
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -152,6 +153,22 @@ def summarize(model: Any, *inputs: Any, **named_inputs: Any) -> Summary:
         row for row in layers if not row.path or row.parameters or row.flops or row.output_bytes
     )
     return Summary(layers=tuple(kept), has_unbounded_loop=has_unbounded_loop)
+
+
+def abstract_model(architecture: Callable[..., nnx.Module], config: Any) -> nnx.Module:
+    """A model of shapes alone, to summarize one that would not fit in memory.
+
+    Args:
+        architecture: the class, such as GPT.
+        config: its config.
+
+    Example:
+        >>> from xentjax.models.mlp import MLP, MLPConfig
+        >>> model = abstract_model(MLP, MLPConfig(in_features=10**6, hidden_features=(10**6,)))
+        >>> summarize(model, jax.ShapeDtypeStruct((1, 10**6), "float32")).parameter_bytes
+        4000044000040
+    """
+    return nnx.eval_shape(lambda: architecture(config, rngs=nnx.Rngs(0)))
 
 
 def _parameters_by_layer(

@@ -59,6 +59,7 @@ def fit(
     on_record: Callable[[Record], None] | None = None,
     title: str = "fit",
     items: str = "items",
+    show_validations: bool = True,
     console: Console | None = None,
 ) -> FitResult:
     """Trains a model and returns its last and its best state.
@@ -97,6 +98,7 @@ def fit(
         on_record: called with every record.
         title: what is trained, for the progress bar.
         items: what is counted for the throughput.
+        show_validations: print a line for each validation.
         console: where to show progress; standard output by default, if it is a terminal.
 
     Returns:
@@ -134,7 +136,9 @@ def fit(
         resume=resume,
         config={"batch_size": batch_size, "accumulate": accumulate, "seed": seed, **(config or {})},
     ) as session:
-        progress = FitProgress(title, steps=steps, items=items, console=console)
+        progress = FitProgress(
+            title, steps=steps, items=items, console=console, validations=show_validations
+        )
         observers = [progress.show, session.log, *([on_record] if on_record else [])]
 
         def observe(record: Record) -> None:

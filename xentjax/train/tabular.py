@@ -156,6 +156,7 @@ def tabular_task(config: TabularConfig | ImageConfig, table: Table) -> Task:
         steps_per_call=min(per_epoch, steps),
         validate_every=min(per_epoch, steps),
         batch_size=_SCORING_BATCH,
+        show_validations=False,
     )
 
 

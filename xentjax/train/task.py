@@ -34,11 +34,12 @@ class Task:
         make_model: seed → model.
         make_batches: seed → batches without end, in an order of that seed.
         held_out: "validation" and "test" → arrays [N, …], scored whole.
-        evaluation: the objective that scores them.
         steps: optimizer steps of a training.
         steps_per_call: steps in one compiled call.
         validate_every: steps between validations.
         batch_size: of the scoring.
+        evaluation: the objective of the scoring.
+        show_validations: print a line for each validation.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Task:
     validate_every: int
     batch_size: int
     evaluation: Objective = dataclasses.field(default_factory=cross_entropy)
+    show_validations: bool = True
 
     def score(self, state: TrainState, split: str) -> Totals:
         """Scores every example of a held-out split once."""
@@ -117,6 +119,7 @@ def train_task(
         on_record=on_record,
         title=task.title,
         items=task.items,
+        show_validations=task.show_validations,
         console=console,
     )
     if result.interrupted:
