@@ -6,11 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
+from xentjax.models import GPT, GPTConfig
 from xentjax.optim import (
     adam,
     adamw,
     decay_mask,
+    ema,
     evaluation_params,
     extra_arguments,
     linear,
@@ -269,6 +272,18 @@ def test_a_recipe_lowers_a_convex_loss_a_hundredfold_in_150_steps(name):
     assert float(final()) < float(bowl(start)) / 100
 
 
+def test_every_recipe_takes_the_state_of_a_model():
+    config = GPTConfig(vocab_size=8, layers=1, heads=1, width=4, tied=False)
+    model = nnx.eval_shape(lambda: GPT(config, rngs=nnx.Rngs(0)))
+    params = nnx.state(model, nnx.Param)  # shapes: nothing is computed
+    wants = {"sam": {"grad_fn"}, "lbfgs": {"value", "grad", "value_fn"}}
+    for name in BY_OPTAX:
+        rule = ema(optimizer(name, 0.1, clip_norm=1.0))
+        assert extra_arguments(rule, params) == wants.get(name, set()), name
+        averaged = jax.eval_shape(lambda p, r=rule: evaluation_params(r.init(p), p), params)
+        chex.assert_trees_all_equal_shapes_and_dtypes(averaged, params)
+
+
 def test_lbfgs_searches_as_optax_does():
     # As programs, for a line search takes long to compile.
     ours, theirs = (
@@ -316,6 +331,14 @@ def test_muon_gives_the_rest_a_rate_of_its_own_and_takes_a_rule():
     rule = muon(0.1, rest_learning_rate=0.01, matrices=lambda p: jax.tree.map(lambda _: False, p))
     by_adamw = adamw(0.01, b2=0.95)
     chex.assert_trees_all_close(trajectory(rule), trajectory(by_adamw), rtol=1e-6)
+
+
+def test_prodigy_waits_for_a_gradient():
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    rule = optimizer("prodigy", initial=0.1)
+    waited = trajectory(rule, grads=[zero, zero, *GRADS])
+    chex.assert_trees_all_close(waited, trajectory(rule), **CLOSE)
+    assert not np.allclose(waited["norm"]["scale"], PARAMS["norm"]["scale"], rtol=0.01)
 
 
 def test_sam_leaves_a_gradient_of_zero_alone():
