@@ -18,8 +18,9 @@ def clipped(
     """The rule after clipping the gradient, by its global norm, adaptively, or both.
 
     Globally: g ← g·min(1, c/‖g‖), the norm taken over all parameters together. Adaptively, for
-    the weights W of each unit (a column of a matrix, a whole vector): g ← g·min(1, c·max(‖W‖, 10⁻³)/‖g‖).
-    Of both the adaptive is done first, so that the global bound holds in the end.
+    the weights W of each unit, a column of a matrix or a whole vector:
+    g ← g·min(1, c·max(‖W‖, 10⁻³)/‖g‖). Of both the adaptive is done first, so that the global
+    bound holds in the end.
 
     Args:
         rule: any optax transformation. Around `sam` this clips the first gradient only: clip

@@ -29,7 +29,7 @@ def prodigy(
 
     d ← max(d, Σ d²·⟨g, θ₀ − θ⟩ / ‖Σ d²·g‖₁), both sums weighted towards the latest steps; Adam
     with the gradients d·g and the rate η·d. Prefer it to `dog` where you would take Adam. For
-    weight decay use `l2` or `adamw`: optax's decays biases too.
+    weight decay add `l2` to the objective: optax's own decays biases too.
 
     Args:
         learning_rate: η, a positive number or a schedule; 1 is usual.
@@ -57,7 +57,8 @@ def prodigy(
     """
     check_positive(learning_rate=learning_rate, eps=eps, initial=initial)
     check_unit(b1=b1, b2=b2)
-    return _with_own_start(optax_prodigy(learning_rate, betas=(b1, b2), eps=eps, estim_lr0=initial))
+    rule = optax_prodigy(learning_rate, betas=(b1, b2), eps=eps, estim_lr0=initial)
+    return _with_own_start(_waiting(rule))
 
 
 def dog(
@@ -109,6 +110,21 @@ def dog(
             mask=mask,
         )
     )
+
+
+def _waiting(rule: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Prodigy that stands still until the first gradient other than 0, where optax's has 0/0."""
+
+    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+        new_updates, new_state = rule.update(updates, state, params)
+        sizes = jax.tree.map(lambda leaf: jnp.max(jnp.abs(leaf)), updates)
+        started = (state.count > 0) | (optax.tree.max(sizes) != 0)
+        still = jax.tree.map(jnp.zeros_like, updates)
+        return jax.tree.map(
+            lambda new, old: jnp.where(started, new, old), (new_updates, new_state), (still, state)
+        )
+
+    return optax.GradientTransformation(rule.init, update)
 
 
 def _with_own_start(rule: optax.GradientTransformation) -> optax.GradientTransformation:

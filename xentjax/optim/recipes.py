@@ -31,8 +31,8 @@ def optimizer(
     """Makes an optimizer by name, so that a config can be plain text.
 
     Args:
-        name: one of adafactor, adagrad, adam, adamw, dog, lamb,
-            lbfgs, lion, momentum, muon, nadamw, nesterov, prodigy, rmsprop, sam, schedule_free
+        name: one of adafactor, adagrad, adam, adamw, dog, lamb, lbfgs, lion, momentum, muon,
+            nadamw, nesterov, prodigy, rmsprop, sam, schedule_free
             and sgd.
         learning_rate: a positive number or a schedule; dog, lbfgs and prodigy do without.
         **options: the keyword arguments of that function, and for all of them `clip_norm` (the
