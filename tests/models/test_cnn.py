@@ -7,9 +7,11 @@ import pytest
 from flax import nnx
 
 from xentjax.models.cnn import CNN, CNNConfig
+from xentjax.models.summary import summarize
 
 CONFIG = CNNConfig(in_channels=2, widths=(4, 6), classes=3)
 X = jax.random.normal(jax.random.key(1), (5, 7, 6, 2))
+CALL = nnx.jit(lambda model, *args, **kwargs: model(*args, **kwargs))
 # Five layers of sums of at most 54 terms of order 1, normalised to order 1 after each.
 TOLERANCE = {"rtol": 0, "atol": 5 * 54 * np.finfo(np.float32).eps}
 
@@ -77,8 +79,7 @@ def test_logits_and_running_statistics_are_torchs_over_three_steps(torch):
         x = X + 0.1 * number
         logits, rest = forward(rest, x)
         np.testing.assert_allclose(logits, theirs(x, training=True), **TOLERANCE)
-    trained = nnx.merge(graphdef, params, rest)
-    nnx.update(model, nnx.state(trained))
+    nnx.update(model, rest)
     pixels = {7 * 6: 5 * 7 * 6, 4 * 3: 5 * 4 * 3}
     for (ours, layer), count in zip(norms, [*[pixels[42]] * 3, *[pixels[12]] * 3], strict=True):
         np.testing.assert_allclose(ours.mean[...], layer.running_mean.numpy(), **TOLERANCE)
@@ -86,26 +87,26 @@ def test_logits_and_running_statistics_are_torchs_over_three_steps(torch):
         variance = 0.9**3 + (np.asarray(ours.var[...]) - 0.9**3) * count / (count - 1)
         np.testing.assert_allclose(variance, layer.running_var.numpy(), **TOLERANCE)
         layer.running_var = torch.tensor(np.asarray(ours.var[...]))
-    trained.eval()
-    np.testing.assert_allclose(trained(X), theirs(X, training=False), **TOLERANCE)
+    model.eval()
+    np.testing.assert_allclose(CALL(model, X), theirs(X, training=False), **TOLERANCE)
 
 
 def test_evaluation_changes_nothing_and_rows_do_not_know_each_other():
     model = CNN(CONFIG, rngs=nnx.Rngs(0))
-    model.train()
-    model(X)
+    CALL(model, X)
     model.eval()
     before = jax.tree.map(np.asarray, nnx.state(model))
-    whole = model(X)
+    whole = CALL(model, X)
     jax.tree.map(np.testing.assert_array_equal, before, nnx.state(model))
-    np.testing.assert_allclose(model(X[:2]), whole[:2], **TOLERANCE)
+    np.testing.assert_allclose(CALL(model, X[:2]), whole[:2], **TOLERANCE)
 
 
 def test_masked_rows_leave_logits_and_statistics_as_if_they_were_sliced_off():
     masked, sliced = CNN(CONFIG, rngs=nnx.Rngs(0)), CNN(CONFIG, rngs=nnx.Rngs(0))
     where = jnp.array([True, True, False, True, False])
     spoiled = jnp.where(where[:, None, None, None], X, 100.0)
-    np.testing.assert_allclose(masked(spoiled, where=where)[where], sliced(X[where]), **TOLERANCE)
+    ours, theirs = CALL(masked, spoiled, where=where), CALL(sliced, X[where])
+    np.testing.assert_allclose(ours[where], theirs, **TOLERANCE)
     statistics = [jax.tree.leaves(nnx.state(model, nnx.BatchStat)) for model in (masked, sliced)]
     for ours, theirs in zip(*statistics, strict=True):
         np.testing.assert_allclose(ours, theirs, **TOLERANCE)
@@ -114,10 +115,10 @@ def test_masked_rows_leave_logits_and_statistics_as_if_they_were_sliced_off():
 def test_logits_are_the_head_of_the_hidden_states():
     model = CNN(CONFIG, rngs=nnx.Rngs(0))
     model.eval()
-    hidden = model.hidden(X)
+    hidden = nnx.jit(lambda model: model.hidden(X))(model)
     assert hidden.shape == (5, 6)
     np.testing.assert_allclose(
-        model(X), hidden @ model.head_weight + model.head.bias[...][None, :], **TOLERANCE
+        CALL(model, X), hidden @ model.head_weight + model.head.bias[...][None, :], **TOLERANCE
     )
 
 
@@ -128,20 +129,19 @@ def test_statistics_are_no_parameters_and_dropout_works_in_training_only():
     trained = {path[-1] for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))}
     assert trained == {"kernel", "scale", "bias"}
     x = jnp.ones((2, 5, 5, 1))
-    call = nnx.jit(lambda model, x: model(x))
     model.train()
-    assert not np.array_equal(call(model, x), call(model, x))
+    assert not np.array_equal(CALL(model, x), CALL(model, x))
     model.eval()
-    np.testing.assert_array_equal(call(model, x), call(model, x))
+    np.testing.assert_array_equal(CALL(model, x), CALL(model, x))
 
 
 def test_stages_halve_and_blocks_repeat():
     config = CNNConfig(widths=(2, 3, 4), blocks=2)
-    model = CNN(config, rngs=nnx.Rngs(0))
-    assert [block.conv_in.stride for block in model.blocks] == [1, 1, 2, 1, 2, 1]
+    model = nnx.eval_shape(lambda: CNN(config, rngs=nnx.Rngs(0)))
     assert [block.projects for block in model.blocks] == [False, False, True, False, True, False]
-    model.eval()
-    assert jax.eval_shape(model.hidden, jnp.ones((1, 9, 9, 1))).shape == (1, 4)
+    rows = summarize(model, jax.ShapeDtypeStruct((1, 9, 8, 1), jnp.float32)).layers
+    shapes = [row.output_shapes[0] for row in rows if row.path.endswith("conv_out")]
+    assert shapes == [(1, 9, 8, 2)] * 2 + [(1, 5, 4, 3)] * 2 + [(1, 3, 2, 4)] * 2
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def summarize(model: Any, *inputs: Any, **named_inputs: Any) -> Summary:
     of a condition the dearest counts.
 
     Args:
-        model: a flax.nnx model; it is not changed.
+        model: a flax.nnx model; it is not changed. One made by `nnx.eval_shape` has shapes in
+            place of weights, and needs no memory either.
         inputs: what it is called with: arrays, or `jax.ShapeDtypeStruct`s in their place.
         named_inputs: the same, by keyword.
 
@@ -173,9 +174,9 @@ def abstract_model(architecture: Callable[..., nnx.Module], config: Any) -> nnx.
 
 def _parameters_by_layer(
     model: nnx.Module, paths: tuple[tuple[Any, ...], ...]
-) -> collections.defaultdict[tuple[Any, ...], list[jax.Array]]:
+) -> collections.defaultdict[tuple[Any, ...], list[Any]]:
     """The arrays that each layer holds itself: those of no layer inside it."""
-    owned: collections.defaultdict[tuple[Any, ...], list[jax.Array]] = collections.defaultdict(list)
+    owned: collections.defaultdict[tuple[Any, ...], list[Any]] = collections.defaultdict(list)
     for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         owners = (owner for owner in paths if path[: len(owner)] == owner)
         owned[max(owners, key=len)] += jax.tree.leaves(variable)
