@@ -17,9 +17,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 from flax import nnx
 
+from xentjax import optim
 from xentjax.data.batches import batches
 from xentjax.models.dropout import Dropout
 from xentjax.train import (
@@ -59,7 +59,7 @@ def train(directory: Path) -> dict[str, np.ndarray]:
     """Trains on or from the beginning, and returns what must be equal bit for bit."""
     split = functools.partial(rows, np.random.default_rng(0))
     training, held_out = split(40), padded_batches(split(20), batch_size=20)
-    optimizer = optax.adam(RATE)
+    optimizer = optim.ema(optim.adam(RATE), decay=0.8)
     evaluate = make_evaluate(cross_entropy())
     state = TrainState.create(Model(rngs=nnx.Rngs(1)), optimizer, key=jax.random.key(2))
     run = Run(directory) if directory.exists() else create_run(directory.parent, directory.name)

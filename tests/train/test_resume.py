@@ -1,6 +1,7 @@
 """A run that was killed and resumed ends as the run left alone, bit for bit."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,8 +18,19 @@ EVENTS = 20
 
 
 def start(directory, *options):
-    command = [sys.executable, "-W", "always", str(SCRIPT), str(directory), *map(str, options)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Runs the script in a process; a run's first process compiles, the others find it done."""
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(directory.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-W", "always", str(SCRIPT), str(directory), *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def finish(process):

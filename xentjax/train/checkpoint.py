@@ -108,11 +108,11 @@ class Checkpoints:
     def save(
         self, state: TrainState, progress: Mapping[str, Any], loss: float | None = None
     ) -> None:
-        """Copies the state and returns; other threads write the files.
+        """Copies the state to the host and returns; other threads write the files.
 
-        Until they are written the copy costs the memory of the state once more; the checksums read
-        it once. Waits while the save before this one is being written. The step that was saved or
-        restored last is not written again.
+        On the host that costs the memory of the state until they are written, and one reading for
+        the checksums; on devices nothing. Waits while the save before this one is being written.
+        The step that was saved or restored last is not written again.
 
         Args:
             state: may be donated as soon as this returns.
@@ -131,9 +131,10 @@ class Checkpoints:
         if self._at is not None and step < self._at:
             raise ValueError(f"state: its step {step} lies before step {self._at}, saved last")
         manager = self._manager or self._open()
-        copy = state.copy()
-        arrays = to_arrays(copy)
-        manifest = make_manifest(copy, arrays, progress=progress, loss=loss, config=self._config)
+        # No copy on the device: Orbax has all numbers on the host before `save` returns. On a CPU
+        # these are views, and JAX gives no buffer away to a donation that is still viewed.
+        arrays = to_arrays(state)
+        manifest = make_manifest(state, arrays, progress=progress, loss=loss, config=self._config)
         self._retention.add(step, manifest)
         with self._naming_errors():
             manager.save(
