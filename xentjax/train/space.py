@@ -231,7 +231,7 @@ def random_search(space: Space, trials: int, *, seed: int) -> list[dict[str, Any
 
     Example:
         >>> [draw["seed"] for draw in random_search({"seed": Integer(0, 9)}, 3, seed=0)]
-        [8, 4, 8]
+        [8, 5, 9]
 
     Reference:
         J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", 2012.

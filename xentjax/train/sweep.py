@@ -55,8 +55,8 @@ def sweep(
         trial: `trial(h) → Trial(model, optimizer, objective)`, a pure function of the
             hyperparameters h. Traced ones are traced scalars: hand them on
             (`optim.adamw(h["rate"])`, `set_dropout_rate(model, h["dropout"])`,
-            `cross_entropy(label_smoothing=h["smooth"])`) and do not branch on them. h["seed"] is always there: `nnx.Rngs(jax.random.key(
-            h["seed"]))` draws the weights.
+            `cross_entropy(label_smoothing=h["smooth"])`) and do not branch on them. h["seed"] is
+            always there; `rngs=nnx.Rngs(jax.random.key(h["seed"]))` draws weights by it.
         data: training rows, name → [N, …] with `labels`.
         space: name → `LogUniform`, `Uniform`, `Integer`, `Choice` or a list of values.
         validation: validation rows of the same names; all of them count, once.
@@ -84,7 +84,8 @@ def sweep(
     Example:
         >>> import jax.numpy as jnp
         >>> from xentjax import optim
-        >>> from xentjax.train import Trial, from_apply, supervised
+        >>> from xentjax.train import from_apply, supervised
+        >>> from xentjax.train.trials import Trial
         >>> from xentjax.losses.regression import squared_error
         >>> rows = {"x": np.ones(4, np.float32), "labels": np.ones(4, np.float32)}
         >>> def trial(h):  # loss (w − 1)² from w = 0: a step of η leaves (1 − 2η)²

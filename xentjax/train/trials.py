@@ -158,7 +158,10 @@ def make_trial(trial: MakeTrial, hyperparameters: Hyperparameters) -> Trial:
     """
     try:
         made = trial(hyperparameters)
-    except _NOT_CONCRETE as error:
+    except (TypeError, *_NOT_CONCRETE) as error:
+        # A traced shape is a plain TypeError in JAX.
+        if not isinstance(error, _NOT_CONCRETE) and "concrete values" not in str(error):
+            raise
         traced = [k for k, v in hyperparameters.items() if isinstance(v, jax.core.Tracer)]
         raise TypeError(
             f"trial needs the value of a hyperparameter that is traced, one of {traced}; mark it "
@@ -199,16 +202,17 @@ def make_run(trial: MakeTrial, static: Hyperparameters, *, epoch: int) -> Callab
         [trials, K] sums. The numbers of steps are traced: all lengths share the compilation.
     """
 
-    def run(
-        progress: Progress | None, traced: Any, order: Any, rows: Rows, first: Any, last: Any
+    def begin(traced: Any) -> Progress:
+        return _progress(create_state(trial, {**static, **traced})[1], _no_tally())
+
+    def advance(
+        progress: Progress, traced: Any, order: Any, rows: Rows, first: Any, last: Any
     ) -> tuple[Progress, Metrics]:
+        # What is drawn here is not used, and XLA removes it.
         made, state = create_state(trial, {**static, **traced})
-        update = make_update(made.objective, made.optimizer)
-        tally = _no_tally() if progress is None else progress.tally
+        state, update = resume_state(state, progress), make_update(made.objective, made.optimizer)
         # The losses of an earlier rung are not those of the last epoch.
-        tally = tally._replace(loss_total=jnp.float32(0), loss_weight=jnp.float32(0))
-        if progress is not None:
-            state = resume_state(state, progress)
+        tally = progress.tally._replace(loss_total=jnp.float32(0), loss_weight=jnp.float32(0))
 
         def step(number: Any, carry: tuple[TrainState, Tally]) -> tuple[TrainState, Tally]:
             state, tally = carry
@@ -218,10 +222,15 @@ def make_run(trial: MakeTrial, static: Hyperparameters, *, epoch: int) -> Callab
             return state, tally.of_step(metrics, number >= last - epoch)
 
         state, tally = jax.lax.fori_loop(first, last, step, (state, tally))
-        after = Progress(state.step, state.params, state.opt_state, state.rest, tally)
-        return after, _validate(made.objective, state, rows.validation)
+        return _progress(state, tally), _validate(made.objective, state, rows.validation)
 
-    return jax.vmap(run, in_axes=(0, 0, 0, None, None, None))
+    def run(progress: Progress | None, traced: Any, *arguments: Any) -> tuple[Progress, Metrics]:
+        # One after the other: vmapped random draws take XLA three times as long to compile.
+        begun: Any = jax.lax.map(begin, traced) if progress is None else progress
+        vmapped = jax.vmap(advance, in_axes=(0, 0, 0, None, None, None))
+        return vmapped(begun, traced, *arguments)
+
+    return run
 
 
 def _validate(objective: Objective, state: TrainState, validation: Mapping[str, Any]) -> Metrics:
@@ -234,6 +243,10 @@ def _validate(objective: Objective, state: TrainState, validation: Mapping[str, 
         return {"loss_total": total, "loss_weight": weight, **sums}
 
     return jax.lax.map(score, dict(validation))
+
+
+def _progress(state: TrainState, tally: Tally) -> Progress:
+    return Progress(state.step, state.params, state.opt_state, state.rest, tally)
 
 
 def _no_tally() -> Tally:

@@ -1,0 +1,1 @@
+"""Pictures by matplotlib, from plain records and arrays; `pip install "xentjax[plot]"`."""
