@@ -192,13 +192,13 @@ class ImageConfig:
     """Optimizer steps, in place of epochs; give one of the two."""
     batch_size: int = 64
     """Images in a step."""
-    widths: tuple[int, ...] = (16, 32)
+    widths: tuple[int, ...] = (32, 64)
     """Channels of each stage; every stage after the first halves height and width."""
     blocks: int = 1
     """Residual blocks in a stage."""
     activation: Activation = "relu"
     """Nonlinearity after each convolution."""
-    dropout: float = 0.2
+    dropout: float = 0.3
     """Share of activations dropped in training."""
     training: TrainingOptions = TrainingOptions(learning_rate=3e-3, weight_decay=1e-2)
     run: RunOptions = RunOptions()
