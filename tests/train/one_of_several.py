@@ -54,18 +54,12 @@ class Bigram(nnx.Module):
         return self.embedding[...].T
 
 
-def make_mesh():
-    """All devices of all processes, the vocabulary over pairs of them."""
-    return jax.make_mesh(
+@functools.cache
+def programs():
+    """The mesh of all devices of all processes, the placed data and what is compiled for them."""
+    mesh = jax.make_mesh(
         (jax.device_count() // 2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2
     )
-
-
-def train(directory, steps, *, interrupted=lambda: None):
-    """Trains from the newest checkpoint on, by however many devices and processes there are."""
-    mesh = make_mesh()
-    state = TrainState.create(Bigram(nnx.Rngs(0)), OPTIMIZER, key=jax.random.key(0))
-    state = place_state(state, mesh, shard_axes="data", specs={"embedding": P("model")}, min_size=0)
     loss = functools.partial(
         sharded_linear_cross_entropy, mesh=mesh, data_axes="data", vocab_axis_name="model"
     )
@@ -75,6 +69,15 @@ def train(directory, steps, *, interrupted=lambda: None):
     held_out = {"tokens": TOKENS[:21], "labels": LABELS[:21], "where": np.ones((21, 6), bool)}
     held_out = [place(batch, batch_axis=0) for batch in padded_batches(held_out, batch_size=16)]
     evaluate = make_evaluate(objective)
+    step = make_step(objective, OPTIMIZER, accumulate=2)
+    return mesh, place, step, lambda state: evaluate(state, held_out)
+
+
+def train(directory, steps, *, interrupted=lambda: None):
+    """Trains from the newest checkpoint on, by however many devices and processes there are."""
+    mesh, place, step, validate = programs()
+    state = TrainState.create(Bigram(nnx.Rngs(0)), OPTIMIZER, key=jax.random.key(0))
+    state = place_state(state, mesh, shard_axes="data", specs={"embedding": P("model")}, min_size=0)
     with Checkpoints(directory, every=EVERY) as checkpoints:
         resumed = None
         if (restored := checkpoints.restore(state)) is not None:
@@ -82,11 +85,11 @@ def train(directory, steps, *, interrupted=lambda: None):
             resumed = (restored.progress, checkpoints.restore_best(state))
         result = train_loop(
             state,
-            make_step(objective, OPTIMIZER, accumulate=2),
+            step,
             batches({"tokens": TOKENS, "labels": LABELS}, batch_size=16, seed=3),
             steps=steps,
             steps_per_call=2,
-            validate=lambda state: evaluate(state, held_out),
+            validate=validate,
             validate_every=EVERY,
             checkpoints=checkpoints,
             resumed=resumed,
@@ -94,12 +97,12 @@ def train(directory, steps, *, interrupted=lambda: None):
             clock=shared_clock(),
             interrupted=shared_interruption(interrupted),
         )
-    return result, mesh
+    return result
 
 
-def numbers(result, mesh):
+def numbers(result):
     """What two runs are compared by, whole on this process."""
-    whole = jax.sharding.NamedSharding(mesh, P())
+    whole = jax.sharding.NamedSharding(programs()[0], P())
     gather = jax.jit(lambda tree: tree, out_shardings=whole)
     leaves = jax.tree.leaves(gather((result.state.params, result.state.opt_state)))
     losses = [record.loss_nats for record in result.records if record.split == "validation"]
@@ -123,8 +126,8 @@ def main():
         if job.get("interrupt") == next(calls) and process == str(int(processes) - 1)
         else None
     )
-    result, mesh = train(job["directory"], job["steps"], interrupted=told)
-    found = numbers(result, mesh)
+    result = train(job["directory"], job["steps"], interrupted=told)
+    found = numbers(result)
     if jax.process_index() == 0:
         np.savez(job["numbers"], reason=result.reason, **found)
 
