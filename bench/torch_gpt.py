@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from xentjax.models.gpt import GPTConfig
 
 _PERCEPTRONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": lambda x: F.gelu(x, approximate="tanh"),
-    "relu2": lambda x: F.relu(x).square(),
-    "swiglu": lambda x: F.silu(x.chunk(2, dim=-1)[0]) * x.chunk(2, dim=-1)[1],
+    "gelu": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu2": lambda x: functional.relu(x).square(),
+    "swiglu": lambda x: functional.silu(x.chunk(2, dim=-1)[0]) * x.chunk(2, dim=-1)[1],
 }
 
 
@@ -68,7 +68,7 @@ class _Block(nn.Module):
         heads = (batch, time, self.heads, width // self.heads)
         query, key, value = (part.view(heads).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
         query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.attention_out(mixed.transpose(1, 2).reshape(batch, time, width))
 
 
@@ -102,6 +102,18 @@ def load_weights(model: TorchGPT, weights: Mapping[str, Any]) -> TorchGPT:
     return model
 
 
+def torch_name(name: str) -> str:
+    """The name here of a parameter of `xentjax.models.GPT`.
+
+    Example:
+        >>> torch_name("blocks.0.attention.qkv.kernel"), torch_name("norm.scale")
+        ('blocks.0.qkv.weight', 'norm.weight')
+    """
+    name = name.replace("attention.qkv", "qkv").replace("attention.out", "attention_out")
+    name = name.replace(".kernel", ".weight").replace(".scale", ".weight")
+    return "embedding.weight" if name == "embedding" else name
+
+
 def make_torch_step(
     model: TorchGPT, *, learning_rate: float, betas: tuple[float, float], weight_decay: float
 ) -> Callable[[np.ndarray, np.ndarray], list[float]]:
@@ -124,7 +136,7 @@ def make_torch_step(
         losses = []
         for inputs, targets in zip(torch.from_numpy(tokens), torch.from_numpy(labels), strict=True):
             logits = model(inputs)
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

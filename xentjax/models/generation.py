@@ -112,9 +112,9 @@ def _sample(graphdef, length, top_k, state, prompts, filled, temperature, top_p,
 
 def _draw(
     logits: jax.Array,
-    temperature: jax.Array,
+    temperature: jax.Array | float,
     top_k: int | None,
-    top_p: jax.Array | None,
+    top_p: jax.Array | float | None,
     key: jax.Array,
 ) -> jax.Array:
     """One token for each row of logits `[..., V]`."""
