@@ -1,22 +1,36 @@
 """A small decoder-only transformer: the model for sequences of tokens.
 
-Pre-norm blocks of causal attention with rotary positions and a two-layer perceptron with
-squared relu; no biases. Activations keep two dimensions, `[B·T, D]`, through every matrix
-product: XLA on CPU multiplies `[B, T, D]` by a matrix markedly slower.
+Pre-norm blocks of causal attention with rotary positions and a perceptron; no biases.
+Activations keep two dimensions, `[B·T, D]`, through every matrix product: XLA on CPU multiplies
+`[B, T, D]` by a matrix markedly slower.
 """
 
 import dataclasses
+import difflib
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
+from xentjax.models.attention import Cache
 from xentjax.models.dropout import Dropout
-from xentjax.models.rotary import rotate
+from xentjax.models.projection import Projection, product
+from xentjax.models.rms_norm import RMSNorm
+from xentjax.models.rotary import Turns, turns
+from xentjax.models.transformer_block import TransformerBlock
 
 _INIT_STD = 0.02
+_MLPS = ("gelu", "relu2", "swiglu")
+_DTYPES = ("float32", "bfloat16", "float16")
+# What the backward pass finds stored of a block; it recomputes the rest from the block's input.
+_REMAT_POLICIES: dict[str | None, Any] = {
+    None: None,
+    "block": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +46,14 @@ class GPTConfig:
         dropout: the probability that an entry of the embedding or of a block's output is
             dropped in training, in [0, 1).
         tied: the head is the transposed embedding, V·D fewer parameters.
+        mlp: the perceptron of a block: "relu2", max(x, 0)², the default because it trains as
+            well as the others at this size and its activation is the cheapest; "gelu", that of
+            GPT-2 and nanoGPT; "swiglu", silu(gate)·x, that of Llama.
+        remat: gradient checkpointing, for memory: None keeps every activation; "dots" keeps the
+            products with weights and recomputes attention's scores and what is elementwise;
+            "block" keeps the input of each block and recomputes all else, a third more time.
+        dtype: of activations and products: "float32", "bfloat16" or "float16". Parameters are
+            float32 and cast where used; norms, the softmax and logits stay in float32.
     """
 
     vocab_size: int
@@ -41,6 +63,9 @@ class GPTConfig:
     width: int = 128
     dropout: float = 0.0
     tied: bool = True
+    mlp: str = "relu2"
+    remat: str | None = None
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "block_size", "layers", "heads", "width"):
@@ -53,13 +78,24 @@ class GPTConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        _check_choice("mlp", self.mlp, _MLPS)
+        _check_choice("remat", self.remat, tuple(_REMAT_POLICIES))
+        _check_choice("dtype", self.dtype, _DTYPES)
+
+    @property
+    def mlp_width(self) -> int:
+        """M, inner features of a perceptron: 4·D, or for swiglu, of three matrices, ≈ 8·D/3."""
+        # A multiple of 8 fills the vector registers.
+        return 8 * math.ceil(self.width / 3) if self.mlp == "swiglu" else 4 * self.width
 
     @property
     def parameters(self) -> int:
-        """The number of parameters: V·D + L·(12·D² + 2·D) + D, and V·D more if not tied."""
-        block = 12 * self.width**2 + 2 * self.width
+        """How many: V·D + L·(4·D² + m·D·M + 2·D) + D with m = 2, or 3 for swiglu; + V·D untied."""
+        matrices = 3 if self.mlp == "swiglu" else 2
+        width = self.width
+        block = 4 * width**2 + matrices * width * self.mlp_width + 2 * width
         heads = 1 if self.tied else 2
-        return heads * self.vocab_size * self.width + self.layers * block + self.width
+        return heads * self.vocab_size * width + self.layers * block + width
 
 
 class GPT(nnx.Module):
@@ -84,7 +120,8 @@ class GPT(nnx.Module):
 
     Reference:
         A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019;
-        D. So et al., "Primer: Searching for Efficient Transformers", 2021 (squared relu).
+        D. So et al., "Primer: Searching for Efficient Transformers", 2021 (relu2);
+        N. Shazeer, "GLU Variants Improve Transformer", 2020 (swiglu).
     """
 
     def __init__(self, config: GPTConfig, *, rngs: nnx.Rngs) -> None:
@@ -98,13 +135,13 @@ class GPT(nnx.Module):
         shape = (config.vocab_size, config.width)
         self.embedding = nnx.Param(_INIT_STD * jax.random.normal(rngs.params(), shape))
         self.dropout = Dropout(config.dropout, rngs=rngs)
-        self.blocks = nnx.List([_Block(config, rngs=rngs) for _ in range(config.layers)])
-        self.norm = nnx.RMSNorm(config.width, rngs=rngs)
+        self.blocks = nnx.List([self._block(rngs) for _ in range(config.layers)])
+        self.norm = RMSNorm(config.width)
         if not config.tied:
-            self.head = _linear(config.width, config.vocab_size, rngs=rngs)
+            self.head = Projection(config.width, config.vocab_size, std=_INIT_STD, rngs=rngs)
 
     def hidden(self, tokens: Integer[Array, "batch time"]) -> Float[Array, "batch time hidden"]:
-        """Returns the last hidden states.
+        """Returns the last hidden states, in the dtype of the config.
 
         Args:
             tokens: `[B, T]` integers in [0, V), T at most `block_size`.
@@ -119,60 +156,111 @@ class GPT(nnx.Module):
 
     @property
     def head_weight(self) -> Float[Array, "hidden vocab"]:
-        """The matrix `[D, V]` from hidden states to logits: the transposed embedding if tied."""
-        return self.embedding[...].T if self.config.tied else self.head.kernel[...]
+        """The matrix `[D, V]` from hidden states to logits, in the dtype of the config."""
+        weight = self.embedding[...].T if self.config.tied else self.head.kernel[...]
+        return weight.astype(self.config.dtype)
 
     def __call__(self, tokens: Integer[Array, "batch time"]) -> Float[Array, "batch time vocab"]:
         """Returns the logits `[B, T, V]` of the token after each position; see `hidden`."""
-        logits = self._hidden(tokens) @ self.head_weight
+        logits = self.logits(self._hidden(tokens))
         return logits.reshape(*tokens.shape, self.config.vocab_size)
+
+    def logits(self, rows: Float[Array, "rows hidden"]) -> Float[Array, "rows vocab"]:
+        """Returns hidden states `[N, D]` times `head_weight`, summed and returned in float32."""
+        if rows.dtype == jnp.float32:
+            return product(rows, self.head_weight)
+        return jnp.matmul(rows, self.head_weight, preferred_element_type=jnp.float32)
+
+    def prefill(
+        self, tokens: Integer[Array, "batch time"]
+    ) -> tuple[Float[Array, "batch time hidden"], tuple[Cache, ...]]:
+        """Returns the hidden states, without dropout, and the caches for `decode` to go on from.
+
+        Args:
+            tokens: as for `hidden`.
+
+        Returns:
+            `[B, T, D]`, and a cache a layer of T slots.
+        """
+        rows, table = self._embed(tokens)
+        caches = []
+        for block in self.blocks:
+            rows, cache = block.prefill(rows, table)
+            caches.append(cache)
+        return self.norm(rows).reshape(*tokens.shape, self.config.width), tuple(caches)
+
+    def decode(
+        self,
+        tokens: Integer[Array, " batch"],
+        caches: tuple[Cache, ...],
+        position: Integer[Array, ""],
+    ) -> tuple[Float[Array, "batch vocab"], tuple[Cache, ...]]:
+        """Returns the logits after one more token an example, without dropout, and the caches.
+
+        Args:
+            tokens: `[B]`, the tokens at `position`.
+            caches: of the positions before.
+            position: t ≥ 0, the same for all examples; beyond the slots of the caches each layer
+                sees the last positions that they hold.
+        """
+        rows = self._lookup(tokens)
+        table = self._turns(position[None])
+        updated = []
+        for block, cache in zip(self.blocks, caches, strict=True):
+            rows, cache = block.decode(rows, cache, position, table)
+            updated.append(cache)
+        return self.logits(self.norm(rows)), tuple(updated)
+
+    def _block(self, rngs: nnx.Rngs) -> TransformerBlock:
+        config = self.config
+        return TransformerBlock(
+            config.width,
+            config.heads,
+            config.mlp_width,
+            mlp=config.mlp,
+            dropout=config.dropout,
+            std=_INIT_STD,
+            out_std=_INIT_STD / math.sqrt(2 * config.layers),
+            rngs=rngs,
+        )
 
     def _hidden(self, tokens: jax.Array) -> jax.Array:
         """The hidden states as rows, `[B·T, D]`."""
+        rows, table = self._embed(tokens)
+        rows = self.dropout(rows)
+        for block in self.blocks:
+            rows = self._checkpointed(block, rows, table)
+        return self.norm(rows)
+
+    def _checkpointed(self, block: TransformerBlock, rows: jax.Array, table: Turns) -> jax.Array:
+        if self.config.remat is None:
+            return block(rows, table)
+        policy = _REMAT_POLICIES[self.config.remat]
+        return nnx.remat(TransformerBlock.__call__, policy=policy)(block, rows, table)
+
+    def _embed(self, tokens: jax.Array) -> tuple[jax.Array, Turns]:
         _check_tokens(tokens, self.config.block_size)
+        return self._lookup(tokens.reshape(-1)), self._turns(jnp.arange(tokens.shape[1]))
+
+    def _lookup(self, tokens: jax.Array) -> jax.Array:
         # A plain gather clamps a token ≥ V and wraps a negative one: both would train silently.
         rows = (
             self.embedding[...]
-            .at[tokens.reshape(-1)]
+            .at[tokens]
             .get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
         )
-        rows = self.dropout(rows)
-        for block in self.blocks:
-            rows = block(rows, time=tokens.shape[1])
-        return self.norm(rows)
+        return rows.astype(self.config.dtype)
+
+    def _turns(self, positions: jax.Array) -> Turns:
+        return turns(positions, features=self.config.width // self.config.heads)
 
 
-class _Block(nnx.Module):
-    """Causal attention, then a perceptron, each added to the rows it read: 12·D² + 2·D."""
-
-    def __init__(self, config: GPTConfig, *, rngs: nnx.Rngs) -> None:
-        width = config.width
-        residual_std = _INIT_STD / math.sqrt(2 * config.layers)
-        self.heads = config.heads
-        self.attention_norm = nnx.RMSNorm(width, rngs=rngs)
-        self.qkv = _linear(width, 3 * width, rngs=rngs)
-        self.attention_out = _linear(width, width, std=residual_std, rngs=rngs)
-        self.mlp_norm = nnx.RMSNorm(width, rngs=rngs)
-        self.mlp_in = _linear(width, 4 * width, rngs=rngs)
-        self.mlp_out = _linear(4 * width, width, std=residual_std, rngs=rngs)
-        self.dropout = Dropout(config.dropout, rngs=rngs)
-
-    def __call__(self, rows: jax.Array, *, time: int) -> jax.Array:
-        rows = rows + self.dropout(self._attend(self.attention_norm(rows), time))
-        activated = jnp.square(jax.nn.relu(self.mlp_in(self.mlp_norm(rows))))
-        return rows + self.dropout(self.mlp_out(activated))
-
-    def _attend(self, rows: jax.Array, time: int) -> jax.Array:
-        width = rows.shape[1]
-        qkv = self.qkv(rows).reshape(-1, time, 3 * self.heads, width // self.heads)
-        query, key, value = jnp.split(qkv, 3, axis=2)
-        mixed = jax.nn.dot_product_attention(rotate(query), rotate(key), value, is_causal=True)
-        return self.attention_out(mixed.reshape(-1, width))
-
-
-def _linear(inputs: int, outputs: int, *, std: float = _INIT_STD, rngs: nnx.Rngs) -> nnx.Linear:
-    init = nnx.initializers.normal(std)
-    return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=init, rngs=rngs)
+def _check_choice(name: str, got: Any, choices: tuple[Any, ...]) -> None:
+    if got in choices:
+        return
+    close = difflib.get_close_matches(str(got).lower(), [str(c) for c in choices], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {got!r}{hint}")
 
 
 def _check_tokens(tokens: jax.Array, block_size: int) -> None:
