@@ -12,12 +12,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from rich.console import Console
 
 from xentjax.train.evaluate import make_evaluate, padded_batches
 from xentjax.train.feeding import Data, Feed, as_examples, make_feed
+from xentjax.train.layout import Layout
 from xentjax.train.loop import FitResult, train_loop
-from xentjax.train.objectives import Objective, cross_entropy, supervised
+from xentjax.train.objectives import Objective, supervised
+from xentjax.train.processes import shared_clock, shared_interruption
 from xentjax.train.progress import FitProgress
 from xentjax.train.record import Record
 from xentjax.train.session import open_session
@@ -48,6 +51,9 @@ def fit(
     validate_every: int | None = None,
     stop: Sequence[StoppingRule] = (),
     max_skips: int = 3,
+    mesh: Mesh | None = None,
+    shard: str = "fsdp",
+    specs: Mapping[str, PartitionSpec] | None = None,
     seed: int = 0,
     steps_per_call: int = 10,
     fast_dev_run: bool = False,
@@ -86,6 +92,11 @@ def fit(
         stop: rules such as `EarlyStopping(patience=5)`, `TargetLoss(0.1)`, `TimeBudget(600)`.
         max_skips: steps in a row skipped for a loss or gradient that is not finite, at which the
             training stops.
+        mesh: the devices to share the work, `jax.make_mesh` with axes of type Auto; every process
+            of several makes the same call.
+        shard: "fsdp" cuts parameters and moments over the mesh, "replicated" keeps them whole.
+        specs: parameters that stay in parts while they are used, by path, such as a vocabulary
+            shared over the mesh axis "model": `{"head/kernel": PartitionSpec(None, "model")}`.
         seed: of the order of the examples and of what is random in a step.
         steps_per_call: steps in one compiled call.
         fast_dev_run: three steps and a validation, to see that everything fits together; no files.
@@ -120,11 +131,12 @@ def fit(
         >>> result.reason
         'all steps taken'
     """
-    objective = _objective(loss, objective)
+    layout = Layout(mesh, shard, specs)
+    objective = _objective(loss, objective, layout)
     feed = make_feed(data, batch_size=batch_size, seed=seed, only=overfit_batches)
     steps = _FAST_STEPS if fast_dev_run else _steps(steps, epochs, feed)
     rule = resolve_rule(optimizer, schedule, steps=steps)
-    state = TrainState.create(model, rule.optimizer, key=jax.random.key(seed))
+    state = layout.place_state(TrainState.create(model, rule.optimizer, key=jax.random.key(seed)))
     every = validate_every or min(feed.per_epoch or steps, max(1, steps // 10))
     held_out = validation
     if overfit_batches is not None:
@@ -139,13 +151,18 @@ def fit(
         progress = FitProgress(
             title, steps=steps, items=items, console=console, validations=show_validations
         )
-        observers = [progress.show, session.log, *([on_record] if on_record else [])]
+        shown = (console or progress.console.is_terminal) and jax.process_index() == 0
+        observers = [
+            *([progress.show] if shown else []),
+            session.log,
+            *([on_record] if on_record else []),
+        ]
 
         def observe(record: Record) -> None:
             for observer in observers:
                 observer(record)
 
-        with progress if console or progress.console.is_terminal else contextlib.nullcontext():
+        with progress if shown else contextlib.nullcontext():
             return train_loop(
                 session.state,
                 make_step(
@@ -158,23 +175,27 @@ def fit(
                 feed.batches,
                 steps=steps,
                 steps_per_call=steps_per_call,
-                validate=_scorer(evaluation or objective, held_out, batch_size),
+                validate=_scorer(evaluation or objective, held_out, batch_size, layout),
                 validate_every=every,
                 stop=stop,
                 max_skips=max_skips,
                 on_record=observe,
                 checkpoints=session.checkpoints,
                 resumed=session.resumed,
-                interrupted=session.interrupted,
+                interrupted=shared_interruption(session.interrupted),
+                place=layout.place,
+                clock=shared_clock(),
             )
 
 
-def _objective(loss: Callable[..., Any] | None, objective: Objective | None) -> Objective:
+def _objective(
+    loss: Callable[..., Any] | None, objective: Objective | None, layout: Layout
+) -> Objective:
     if loss is not None and objective is not None:
         raise ValueError("give a loss of (outputs, labels) or an objective, not both")
     if objective is not None:
         return objective
-    return cross_entropy() if loss is None else supervised(loss)
+    return layout.objective() if loss is None else supervised(loss)
 
 
 def _steps(steps: int | None, epochs: int | None, feed: Feed) -> int:
@@ -189,12 +210,13 @@ def _steps(steps: int | None, epochs: int | None, feed: Feed) -> int:
 
 
 def _scorer(
-    objective: Objective, held_out: Data | None, batch_size: int
+    objective: Objective, held_out: Data | None, batch_size: int, layout: Layout
 ) -> Callable[[TrainState], Totals] | None:
     if held_out is None:
         return None
     examples = as_examples(held_out)
     scored = list(held_out) if examples is None else _padded(examples, batch_size)
+    scored = [layout.place(part, batch_axis=0) for part in scored]
     evaluate = make_evaluate(objective)
     return lambda state: evaluate(state, scored)
 
