@@ -46,7 +46,7 @@ COMMANDS = {
     "sweep": Command(
         "Train many configurations together and rank them by validation loss.",
         "sweeping:run_sweep",
-        {"digits": "cli.options:SweepOptions"},
+        {"digits": "train.sweep_config:SweepConfig"},
     ),
     "summary": Command(
         "Print a model's layers, shapes, parameters, FLOPs and bytes.",

@@ -26,7 +26,10 @@ import jax
 
 from xentjax.train.record import Record
 
-_WRITTEN = ("config.json", "environment.json", "metrics.jsonl", "summary.json", "curves.png")
+_WRITTEN = (
+    *("config.json", "environment.json", "metrics.jsonl", "summary.json", "sweep.json"),
+    *("curves.png", "heat_map.png", "parallel.png"),
+)
 _WRITTEN_FOLDERS = ("checkpoints", "tensorboard", "seed-*")
 _BEFORE_TRAINING = frozenset({"config.json", "environment.json"})
 _VERSIONS = ("xentjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")

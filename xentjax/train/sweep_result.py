@@ -160,8 +160,10 @@ class SweepResult:
             f"{len(self.rows)} trials, {programs}: {self.compile_seconds:.1f} s compiling, "
             f"{self.run_seconds:.1f} s running"
         )
+        names, fixed = self._varied()
+        if fixed:
+            caption += "\nall with " + ", ".join(f"{k} {_text(v)}" for k, v in fixed.items())
         table = Table(caption=caption, box=SIMPLE_HEAD, padding=0)
-        names = list(self.rows[0].hyperparameters)
         for name in (*names, "validation", "accuracy", "train", "skipped", "steps", ""):
             table.add_column(name, justify="right")
         for row in self.rows[:rows]:
@@ -176,6 +178,16 @@ class SweepResult:
                 "diverged" if row.diverged else "",
             )
         return table
+
+    def _varied(self) -> tuple[list[str], dict[str, Any]]:
+        """The hyperparameters that differ between trials, and the values of those that do not."""
+        first = self.rows[0].hyperparameters
+        fixed = {
+            name: value
+            for name, value in first.items()
+            if all(_text(row.hyperparameters[name]) == _text(value) for row in self.rows)
+        }
+        return [name for name in first if name not in fixed], fixed
 
     def __rich__(self) -> Table:
         return self.summary()

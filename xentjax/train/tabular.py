@@ -134,7 +134,7 @@ def tabular_task(config: TabularConfig | ImageConfig, table: Table) -> Task:
     Raises:
         ValueError: if a batch would be larger than the training split.
     """
-    parts = _split(table, config.split_seed)
+    parts = split_table(table, config.split_seed)
     if isinstance(config, ImageConfig):
         for part in parts.values():
             part["features"] = part["features"].reshape(-1, _SIDE, _SIDE, 1)
@@ -160,7 +160,8 @@ def tabular_task(config: TabularConfig | ImageConfig, table: Table) -> Task:
     )
 
 
-def _split(table: Table, seed: int) -> dict[str, dict[str, np.ndarray]]:
+def split_table(table: Table, seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """The rows of "train", "validation" and "test", 70 / 15 / 15 %, stratified by class."""
     split = stratified_split(table.labels, fractions=(0.7, 0.15, 0.15), seed=seed)
     features = table.features
     if table.name in _STANDARDIZED:

@@ -38,12 +38,15 @@ class Trial:
     Attributes:
         model: a flax.nnx module, or what `from_linen` or `from_apply` returned.
         optimizer: any optax optimizer.
-        objective: `(model, batch, key) → (total, weight, sums)`.
+        objective: `(model, batch, key) → (total, weight, sums)`, what is trained.
+        evaluation: the same for the validation, by which trials are ranked; None for the one that
+            is trained. A loss with smoothing ranks by smoothing: give `cross_entropy()` then.
     """
 
     model: Any
     optimizer: optax.GradientTransformation
     objective: Objective = dataclasses.field(default_factory=cross_entropy)
+    evaluation: Objective | None = None
 
 
 MakeTrial: TypeAlias = Callable[[Hyperparameters], Trial]
@@ -222,7 +225,9 @@ def make_run(trial: MakeTrial, static: Hyperparameters, *, epoch: int) -> Callab
             return state, tally.of_step(metrics, number >= last - epoch)
 
         state, tally = jax.lax.fori_loop(first, last, step, (state, tally))
-        return _progress(state, tally), _validate(made.objective, state, rows.validation)
+        return _progress(state, tally), _validate(
+            made.evaluation or made.objective, state, rows.validation
+        )
 
     def run(progress: Progress | None, traced: Any, *arguments: Any) -> tuple[Progress, Metrics]:
         # One after the other: vmapped random draws take XLA three times as long to compile.

@@ -1,0 +1,58 @@
+"""`xentjax lr-find …`: a learning rate range test on a job of `xentjax train`."""
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xentjax.cli.options import FindForCNN, FindForDigits, FindForGPT, writable
+from xentjax.plots.canvas import require_matplotlib
+from xentjax.plots.finder import draw_rate_curve
+from xentjax.train.config import LanguageConfig
+from xentjax.train.corpus import read_corpus
+from xentjax.train.finder import lr_find
+from xentjax.train.language import language_task
+from xentjax.train.tabular import load_table, tabular_task
+from xentjax.train.task import Task, training_objective, training_optimizer
+
+_MEANING = {
+    "minimum_tenth": "a tenth of the rate with the lowest loss",
+    "steepest": "where the loss falls fastest",
+    "valley": "midway down the longest fall, a flat start included",
+}
+
+
+def run_finder(options: FindForDigits | FindForCNN | FindForGPT, console: Console) -> None:
+    """Run the test, draw the curve and print the suggestions."""
+    require_matplotlib()
+    picture = writable(options.finder.picture)
+    job, task = options.job, _task(options)
+    with console.status(f"{task.title}: raising the learning rate"):
+        curve = lr_find(
+            task.make_model(job.seed),
+            task.make_batches(job.seed),
+            training_objective(job.training),
+            optimizer=training_optimizer(job.training),
+            low=options.finder.low,
+            high=options.finder.high,
+            steps=options.finder.tries,
+            seed=job.seed,
+        )
+    draw_rate_curve(curve, picture, title=f"Learning rates for {task.title}")
+    table = Table(title="Suggested peaks", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("rule")
+    table.add_column("learning rate", justify="right")
+    table.add_column("")
+    for name, meaning in _MEANING.items():
+        rate = curve.suggestions[name]
+        table.add_row(name, "–" if rate is None else f"{rate:.2g}", meaning)
+    console.print(table)
+    for note in curve.notes:
+        console.print(escape(note))
+    console.print(f"The curve is drawn in [bold]{escape(str(picture))}[/bold].", soft_wrap=True)
+
+
+def _task(options: FindForDigits | FindForCNN | FindForGPT) -> Task:
+    if isinstance(options.job, LanguageConfig):
+        return language_task(options.job, read_corpus(options.job))
+    return tabular_task(options.job, load_table(options.job))
