@@ -36,7 +36,7 @@ from xentjax.data import CharTokenizer, load_manual, token_batches
 from xentjax.models import GPT, GPTConfig
 from xentjax.timing import Comparison, Plain, compare
 from xentjax.timing.figures import ratio_text
-from xentjax.train import TrainState, make_step, next_token_loss
+from xentjax.train import TrainState, cross_entropy, make_step
 
 XENTJAX, SAME_GPT, FLAX, TORCH = (
     "xentjax",
@@ -83,7 +83,7 @@ def weights_of(model: GPT) -> dict[str, jax.Array]:
 
 def xentjax_run(config: GPTConfig, data: Arrays) -> Run:
     optimizer = adamw()
-    step = make_step(next_token_loss(), optimizer, learning_rate=LEARNING_RATE)
+    step = make_step(cross_entropy(), optimizer, learning_rate=LEARNING_RATE)
     state = TrainState.create(make_gpt(config), optimizer, key=jax.random.key(0))
     batches = {name: jax.device_put(array) for name, array in data.items()}
 
