@@ -25,18 +25,14 @@ from xentjax.models.dropout import Dropout
 from xentjax.train import (
     EarlyStopping,
     TrainState,
-    create_run,
     cross_entropy,
     make_evaluate,
     make_step,
     padded_batches,
     train_loop,
 )
-from xentjax.train.checkpoint import Checkpoints
 from xentjax.train.leaves import to_arrays
-from xentjax.train.metrics_file import trim_metrics
-from xentjax.train.runs import Run
-from xentjax.train.signals import terminations
+from xentjax.train.session import open_session
 
 STEPS, EVERY = 200, 10
 RATE = 0.01
@@ -62,24 +58,15 @@ def train(directory: Path) -> dict[str, np.ndarray]:
     optimizer = optim.ema(optim.adam(RATE), decay=0.8)
     evaluate = make_evaluate(cross_entropy())
     state = TrainState.create(Model(rngs=nnx.Rngs(1)), optimizer, key=jax.random.key(2))
-    run = Run(directory) if directory.exists() else create_run(directory.parent, directory.name)
-
-    def show(record):
-        run.append_metrics(record.to_metrics() | {"items": record.items})
-        print(f"{record.split} {record.step}", flush=True)
-
     config = {"rate": RATE, "steps": STEPS}
-    with (
-        Checkpoints(directory / "checkpoints", every=EVERY, config=config) as checkpoints,
-        terminations() as interrupted,
-    ):
-        restored, resumed = checkpoints.restore(state), None
-        if restored is not None:
-            state = restored.state
-            resumed = restored.progress, checkpoints.restore_best(state)
-        trim_metrics(run.path / "metrics.jsonl", int(state.step) if restored else -1)
+    with open_session(directory, state, every=EVERY, resume=True, config=config) as session:
+
+        def show(record):
+            session.log(record)
+            print(f"{record.split} {record.step}", flush=True)
+
         result = train_loop(
-            state,
+            session.state,
             make_step(cross_entropy(), optimizer, learning_rate=RATE),
             batches(training, batch_size=8, seed=3),
             steps=STEPS,
@@ -87,17 +74,19 @@ def train(directory: Path) -> dict[str, np.ndarray]:
             validate=lambda state: evaluate(state, held_out),
             validate_every=4,
             stop=[EarlyStopping(patience=12)],
-            checkpoints=checkpoints,
-            resumed=resumed,
-            interrupted=interrupted,
+            checkpoints=session.checkpoints,
+            resumed=session.resumed,
+            interrupted=session.interrupted,
             on_record=show,
         )
     print(f"end {result.reason}", flush=True)
     best = {"best_step": result.best_step, "best_nats": result.best_validation_nats}
+    items = result.records[-1].items
     return {
         **{f"state {name}": np.asarray(leaf) for name, leaf in to_arrays(result.state).items()},
         **{f"best {name}": np.asarray(leaf) for name, leaf in to_arrays(result.best).items()},
         **{name: np.asarray(value) for name, value in best.items()},
+        "items": np.asarray(items),
         "reason": np.asarray(result.reason),
     }
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).with_name("resumable.py")
-LAST = 72
 # A checkpoint of the script takes 27 events of the file system; its commit is one of the last.
 EVENTS = 20
 
@@ -72,10 +71,10 @@ def alone(tmp_path_factory):
     assert last.startswith("end early stopping: 12 validations without improvement")
     assert_bit_equal(directory.with_name("alone-again"), directory)
     result = np.load(directory.with_suffix(".npz"))
-    assert int(result["state step"]) == LAST
-    # Everything that a resume could forget is at work.
+    # Everything that a resume could forget is at work, and the last kill point before the end.
+    assert 0 < int(result["best_step"]) < 40 < 70 < int(result["state step"]) < 100
     names = " ".join(result.files)
-    assert all(part in names for part in ("norm/mean", "dropout/rngs/count", "opt_state/0/mu"))
+    assert all(part in names for part in ("norm/mean", "dropout/rngs/count", "mu/", "average/"))
     return directory
 
 

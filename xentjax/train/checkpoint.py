@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
+from xentjax.train.agreement import holds_everywhere, read_everywhere
 from xentjax.train.checkpoint_directory import arrays_of, manifest_of, unfinished, whole_steps
 from xentjax.train.damage import (
     CheckpointWriteError,
@@ -59,7 +57,7 @@ class Checkpoints:
         every: steps between two of them, for `train_loop`.
 
     Example:
-        >>> import optax, tempfile
+        >>> import jax, optax, tempfile
         >>> from flax import nnx
         >>> model, key = nnx.Linear(2, 3, rngs=nnx.Rngs(0)), jax.random.key(0)
         >>> state = TrainState.create(model, optax.adam(0.1), key=key)
@@ -245,17 +243,14 @@ class Checkpoints:
         self, step: int, like: TrainState, *, may_differ: Sequence[str] | None = None
     ) -> tuple[TrainState | None, dict[str, Any], str]:
         """The state of a step and its manifest, or why there is none."""
-        state, manifest, why, path = None, {}, "", self.directory / str(step)
-        try:
-            manifest = read_manifest(manifest_of(path))
-            if may_differ is not None:
-                check_config(manifest, self._config, may_differ, path)
-            check_fits(manifest, like, path)
-            state = _read_state(path, manifest, like)
-        except DamageError as damage:
-            why = str(damage)
-        if not _everywhere(state is not None):
-            return None, {}, why or "another process finds it damaged"
+        path = self.directory / str(step)
+        manifest, why = read_everywhere(read_manifest, manifest_of(path))
+        if manifest is None:
+            return None, {}, why
+        if may_differ is not None:
+            check_config(manifest, self._config, may_differ, path)
+        check_fits(manifest, like, path)
+        state, why = read_everywhere(_read_state, path, manifest, like)
         return state, manifest, why
 
     def _open(self) -> ocp.CheckpointManager:
@@ -276,14 +271,12 @@ class Checkpoints:
                 self.directory, item_names=("arrays", "manifest"), options=options
             )
         # No process deletes before all have looked.
-        _everywhere(True)
+        holds_everywhere(True)
         for step in steps:
             if self._at is not None and step > self._at:
                 manager.delete(step)
                 continue
-            with contextlib.suppress(DamageError):
-                manifest = read_manifest(manifest_of(self.directory / str(step)))
-                self._retention.add(step, manifest)
+            self._retention.read(step, manifest_of(self.directory / str(step)))
         self._manager = manager
         return manager
 
@@ -311,10 +304,3 @@ def _read_state(path: Path, manifest: Mapping[str, Any], like: TrainState) -> Tr
         raise DamageError(f"its arrays cannot be read: {reason(error)}") from error
     check_arrays(manifest, arrays)
     return from_arrays(arrays, like)
-
-
-def _everywhere(holds: bool) -> bool:
-    """Whether it holds in every process, so that all of them fall back together."""
-    if jax.process_count() == 1:
-        return holds
-    return bool(np.all(multihost_utils.process_allgather(np.asarray(holds))))

@@ -63,12 +63,11 @@ def write_error(error: BaseException, directory: Path, newest: int | None) -> Ch
         newest: the step of the newest whole one, or None.
     """
     number = _errno(error)
-    advice = "; free some space there, then resume" if number == errno.ENOSPC else ""
-    left = "there is none before it" if newest is None else f"the newest whole one is {newest}"
+    why = f"the disk is full{_room(directory)}" if number == errno.ENOSPC else reason(error)
+    advice = "; free some space, then resume" if number == errno.ENOSPC else ""
+    left = "none before it is whole" if newest is None else f"the newest whole one is {newest}"
     return CheckpointWriteError(
-        number,
-        f"a checkpoint could not be written to {directory}: {reason(error)}{_room(directory)}"
-        f"{advice}; {left}",
+        number, f"a checkpoint could not be written to {directory}: {why}{advice}; {left}"
     )
 
 
@@ -85,6 +84,6 @@ def _errno(error: BaseException | None) -> int:
 
 def _room(directory: Path) -> str:
     try:
-        return f" ({shutil.disk_usage(directory).free / 1e6:,.1f} MB are free)"
+        return f", {shutil.disk_usage(directory).free / 1e6:,.1f} MB are free"
     except OSError:
         return ""

@@ -1,8 +1,13 @@
 """Retention: which checkpoints stay on disk, and which may go once a newer one is whole."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from xentjax.train.damage import DamageError
+from xentjax.train.manifest import read_manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +75,13 @@ class Retention:
         """Notes a checkpoint by its manifest."""
         self._known[step] = Kept.from_progress(step, manifest["progress"], manifest["loss"])
 
+    def read(self, step: int, file: Path) -> None:
+        """Notes a checkpoint on disk; of one whose manifest is damaged only the step counts."""
+        with contextlib.suppress(DamageError):
+            self.add(step, read_manifest(file))
+
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Whether to preserve each; one whose manifest is damaged counts by its step alone."""
+        """Whether to preserve each."""
         del context
         steps = [info.step for info in checkpoints]
         known = [self._known.get(step, Kept(step, None, None)) for step in steps]
