@@ -61,21 +61,24 @@ class Progress:
             seconds=saved["seconds"],
             skips=saved["skips"],
             best=None if best is None else (best[0], best[1]),
-            memories=tuple(kept.get(name_of(rule), rule.start()) for rule in stop),
+            memories=tuple(
+                kept.get(name, rule.start()) for name, rule in zip(names(stop), stop, strict=True)
+            ),
             data=saved["data"],
             reason=saved["reason"],
         )
 
     def to_json(self, stop: Sequence[StoppingRule]) -> dict[str, Any]:
         """Returns what `from_json` restores; what rules remember as text, for JSON has no NaN."""
-        remembered = zip(stop, self.memories, strict=True)
-        memories = [[name_of(rule), list(map(repr, memory))] for rule, memory in remembered]
+        remembered = zip(names(stop), self.memories, strict=True)
+        memories = [[name, list(map(repr, memory))] for name, memory in remembered]
         return dataclasses.asdict(self) | {"memories": memories}
 
 
-def name_of(rule: StoppingRule) -> str:
-    """What a rule's memory is kept under: another kind of rule must not be handed it."""
-    return type(rule).__name__
+def names(stop: Sequence[StoppingRule]) -> list[str]:
+    """What each rule's memory is kept under: no other rule, or kind of rule, is handed it."""
+    kinds = [type(rule).__name__ for rule in stop]
+    return [f"{kind} {kinds[:place].count(kind)}" for place, kind in enumerate(kinds)]
 
 
 class History:
