@@ -212,12 +212,13 @@ def _draw_points(panel: Any, rows: Sequence[Row], x: str, y: str, value: str) ->
     panel.spines[["top", "right"]].set_visible(False)
     panel.grid(alpha=0.25, linewidth=0.6)
     if bad:
-        panel.legend(frameon=False, loc="best")
+        # Above the panel, where its cross is not taken for a trial.
+        panel.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return scale
 
 
 def _colours(values: Sequence[float]) -> Any:
-    """A scale from the best (bright) to the median-like worst: one outlier does not flatten it."""
+    """A scale from the best (bright) to the worst tenth, so that outliers do not flatten it."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
