@@ -51,7 +51,7 @@ from xentjax.train.trials import Trial
 CONFIG = MLPConfig(in_features=64, hidden_features=(32,))
 SPACE = {"rate": LogUniform(1e-3, 1e-1), "decay": LogUniform(1e-4, 1e-1)}
 BATCH_SIZE, FINDER_STEPS = 64, 100
-SWEEP, ONCE, EACH = "sweep", "loop, one compilation", "loop, compiling each"
+SWEEP, ONCE, EACH = "sweep", "compile once", "compile each"
 FINDER, TRAINING = "lr_find", "training"
 
 Arrays = dict[str, np.ndarray]
@@ -126,8 +126,7 @@ def run_sweep(job: Job) -> Cost:
         batch_size=BATCH_SIZE,
         trials=job.trials,
     )
-    # What is neither compiling nor running the program (drawing batches, the best state) is the
-    # sweep's own, and counts as running.
+    # Drawing the batches and making the best state count as running.
     return Cost(
         result.compile_seconds,
         result.seconds - result.compile_seconds,
@@ -232,7 +231,8 @@ def time_rounds(
     names = list(contestants)
     for number in range(rounds):
         console.print(f"[dim]round {number + 1} of {rounds} …[/dim]")
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             costs[name].append(contestants[name]())
     return costs
 
@@ -280,8 +280,8 @@ def main() -> None:
     search_costs = time_rounds(searches, options.rounds, console)
     finder_costs = time_rounds(finders, options.rounds, console)
     title = f"{options.trials} trials of {options.steps} steps, batch {BATCH_SIZE}, MLP 64-32-10"
-    note = f"{EACH}: {options.timed} configurations, scaled to {options.trials}"
-    console.print(cost_table(f"{title}\n{note}", search_costs, ONCE))
+    title += f"\n{EACH}: {options.timed} configurations, scaled to {options.trials}"
+    console.print(cost_table(title, search_costs, ONCE))
     console.print(cost_table(f"{FINDER_STEPS} steps, compilation included", finder_costs, TRAINING))
     if options.json is not None:
         figures = {
