@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=32, help="configurations (32)")
     parser.add_argument("--steps", type=int, default=200, help="optimizer steps of each (200)")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (3)")
-    parser.add_argument("--timed", type=int, default=3, help="of the loop that compiles each (3)")
+    parser.add_argument("--timed", type=int, default=2, help="of the loop that compiles each (2)")
     parser.add_argument("--json", type=Path, help="where the figures go, if anywhere")
     options, console = parser.parse_args(), Console()
     job = load_job(options.trials, options.steps)
@@ -279,8 +279,7 @@ def main() -> None:
     finders = {FINDER: lambda: run_finder(job), TRAINING: lambda: run_training(job)}
     search_costs = time_rounds(searches, options.rounds, console)
     finder_costs = time_rounds(finders, options.rounds, console)
-    title = f"{options.trials} trials of {options.steps} steps, batch {BATCH_SIZE}, MLP 64-32-10"
-    title += f"\n{EACH}: {options.timed} configurations, scaled to {options.trials}"
+    title = f"{options.trials} trials of {options.steps} steps; {EACH}: {options.timed}, scaled up"
     console.print(cost_table(title, search_costs, ONCE))
     console.print(cost_table(f"{FINDER_STEPS} steps, compilation included", finder_costs, TRAINING))
     if options.json is not None:
