@@ -199,6 +199,17 @@ def test_halving_trains_on_the_best_from_where_they_stood():
     assert int(result.best_state.step) == 18
 
 
+def test_a_trial_that_halving_lets_go_on_ends_as_if_it_had_never_stopped(swept):
+    # Dropout's keys and Adam's moments go on with it.
+    result = run_mlp(5, halving=Halving(factor=2, min_steps=8))
+    whole = {row.number: row for row in swept.rows}
+    finished = [row for row in result.rows if row.steps == STEPS]
+    assert len(finished) == 2
+    for row in finished:
+        assert abs(row.validation_nats - whole[row.number].validation_nats) <= STEPS * EPS
+    assert [row.steps for row in result.rows[2:]] == [8] * 3
+
+
 def test_what_diverges_is_marked_and_ranks_last():
     result = run_quadratic({"rate": [1e30, 0.1, 1e25]})
     assert [row.diverged for row in result.rows] == [False, True, True]

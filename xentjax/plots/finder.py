@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from xentjax.plots.canvas import new_figure, plain
+
 _RAW, _SMOOTHED, _DIVERGED = "#b9c7d3", "#2f4b66", "#c8452f"
 _SUGGESTED = {"valley": "#3f7d58", "steepest": "#8a5fa8", "minimum_tenth": "#c98a1b"}
 
@@ -59,12 +61,7 @@ def draw_rate_curve(
     """
     if not len(curve.rates):
         raise ValueError("curve holds no step, so there is nothing to draw; its notes say why")
-    try:
-        # A Figure of its own, and not pyplot, which keeps every figure in global state.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "xentjax[plot]"') from error
-    figure = Figure(figsize=(7.5, 4.6), dpi=130, layout="constrained")
+    figure = new_figure(title, size=(7.5, 4.6))
     panel = figure.subplots()
     panel.plot(curve.rates, curve.losses, color=_RAW, lw=1.0, label="loss of each batch")
     panel.plot(curve.rates, curve.smoothed, color=_SMOOTHED, lw=1.8, label="smoothed")
@@ -74,9 +71,7 @@ def draw_rate_curve(
     panel.set_xscale("log")
     panel.set_ylim(*_limits(curve))
     panel.set(xlabel="learning rate", ylabel="loss (nats)")
-    panel.set_title(title, loc="left", fontweight="bold")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.25, linewidth=0.6)
+    plain(panel)
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     if path is not None:
         figure.savefig(path)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from xentjax.plots.canvas import new_figure, plain
+
 # What a row of a sweep's table says about a trial, and is no hyperparameter.
 _FIGURES = (
     "number",
@@ -52,14 +54,13 @@ def draw_heat_map(
         ValueError: if rows is empty, or a name is not in it.
     """
     _check(rows, x, y, value)
-    figure = _figure((6.8, 5.2))
+    figure = new_figure(title or f"{_label(value)} over {len(rows)} trials", size=(6.8, 5.2))
     panel = figure.subplots()
     xs, ys = (_distinct([row[name] for row in rows]) for name in (x, y))
     cells = len(xs) * len(ys) <= max(2 * len(rows), 4)
     drawn = (_draw_cells if cells else _draw_points)(panel, rows, x, y, value)
     figure.colorbar(drawn, ax=panel, label=_label(value))
     panel.set(xlabel=_label(x), ylabel=_label(y))
-    panel.set_title(title or f"{_label(value)} over {len(rows)} trials", loc="left")
     return _saved(figure, path)
 
 
@@ -97,7 +98,8 @@ def draw_parallel_coordinates(
     axes = {name: _Axis(_column(rows, name)) for name in names}
     sound = [row for row in rows if not _bad(row, value)]
     axes[value] = _Axis([row[value] for row in sound] or [0.0])
-    figure = _figure((max(6.0, 1.7 * len(axes) + 1.5), 4.8))
+    width = max(6.0, 1.7 * len(axes) + 1.5)
+    figure = new_figure(title or f"{len(rows)} trials", size=(width, 4.8))
     panel = figure.subplots()
     scale = _colours([row[value] for row in sound])
     for rank, row in enumerate(sorted(rows, key=lambda row: _sort_value(row, value))[::-1]):
@@ -109,7 +111,6 @@ def draw_parallel_coordinates(
         colour = _DIVERGED if bad else scale.to_rgba(row[value])
         panel.plot(range(len(axes)), heights, color=colour, lw=1.4, alpha=0.85, zorder=2 + rank)
     _label_axes(panel, axes)
-    panel.set_title(title or f"{len(rows)} trials", loc="left", pad=24)
     figure.colorbar(scale, ax=panel, label=_label(value), pad=0.08)
     return _saved(figure, path)
 
@@ -209,29 +210,20 @@ def _draw_points(panel: Any, rows: Sequence[Row], x: str, y: str, value: str) ->
     for name, axis in ((x, "x"), (y, "y")):
         if _numeric(_column(rows, name)) and _spans_decades(_column(rows, name)):
             getattr(panel, f"set_{axis}scale")("log")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.25, linewidth=0.6)
+    plain(panel)
     if bad:
-        panel.legend(frameon=False, loc="best")
+        # Above the panel, where its cross is not taken for a trial.
+        panel.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return scale
 
 
 def _colours(values: Sequence[float]) -> Any:
-    """A scale from the best (bright) to the median-like worst: one outlier does not flatten it."""
+    """A scale from the best (bright) to the worst tenth, so that outliers do not flatten it."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     known = np.asarray(values, float) if len(values) else np.zeros(1)
     return ScalarMappable(Normalize(known.min(), np.quantile(known, 0.9)), "viridis_r")
-
-
-def _figure(size: tuple[float, float]) -> Any:
-    try:
-        # A Figure of its own, and not pyplot, which keeps every figure in global state.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "xentjax[plot]"') from error
-    return Figure(figsize=size, dpi=130, layout="constrained")
 
 
 def _saved(figure: Any, path: Path | None) -> Any:

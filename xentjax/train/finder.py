@@ -127,7 +127,8 @@ def _make_optimizer(optimizer: Any, schedule: Callable[[Any], Any]) -> optax.Gra
             f"the rate can rise, got {type(optimizer).__name__}; give lambda rate: optim.adamw("
             "rate)"
         )
-    return optimizer(schedule)
+    made: Any = optimizer(schedule)
+    return made
 
 
 def _parts(model: Any) -> Any:

@@ -60,7 +60,8 @@ class RateCurve:
 
         The longest fall is the longest strictly decreasing subsequence of the smoothed losses; its
         middle is where training goes well and is not yet near divergence. The default of fastai,
-        and the one to try first.
+        and the one to try first. A long flat beginning, where noise falls too, pulls it down: let
+        the test begin not far below the fall.
         """
         if not self._falls:
             return None
