@@ -68,7 +68,7 @@ def programs():
         sharded_linear_cross_entropy, mesh=mesh, data_axes="data", vocab_axis_name="model"
     )
     objective = cross_entropy(fused=True, linear_loss=loss)
-    place = functools.partial(place_batch, mesh=mesh, data_axes="data")
+    place = functools.partial(place_batch, mesh=mesh)
     # 21 sequences in batches of 16: the last is padded.
     held_out = {"tokens": TOKENS[:21], "labels": LABELS[:21], "where": np.ones((21, 6), bool)}
     held_out = [place(batch, batch_axis=0) for batch in padded_batches(held_out, batch_size=16)]
