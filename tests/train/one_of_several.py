@@ -1,12 +1,15 @@
 """One process of a training, run by test_processes.py: trains, evaluates, keeps checkpoints.
 
-    python one_of_several.py COORDINATOR PROCESSES PROCESS DEVICES JOB.json
+    python one_of_several.py COORDINATOR PROCESSES PROCESS DEVICES JOB
 
-JOB names a directory of checkpoints, the step to end at, and a file for the numbers.
+JOB is JSON: the directory of checkpoints, the step to end at, a file for the numbers, and maybe the
+call in which the last process gets a SIGTERM.
 """
 
 import functools
+import itertools
 import json
+import signal
 import sys
 
 import jax
@@ -31,6 +34,7 @@ from xentjax.train.checkpoint import Checkpoints
 from xentjax.train.processes import shared_clock, shared_interruption
 from xentjax.train.sharded_batches import place_batch
 from xentjax.train.sharding import place_state
+from xentjax.train.signals import terminations
 
 VOCABULARY, WIDTH, EVERY = 32, 16, 4
 RNG = np.random.default_rng(0)
@@ -64,7 +68,7 @@ def programs():
         sharded_linear_cross_entropy, mesh=mesh, data_axes="data", vocab_axis_name="model"
     )
     objective = cross_entropy(fused=True, linear_loss=loss)
-    place = functools.partial(place_batch, mesh=mesh, data_axes="data")
+    place = functools.partial(place_batch, mesh=mesh)
     # 21 sequences in batches of 16: the last is padded.
     held_out = {"tokens": TOKENS[:21], "labels": LABELS[:21], "where": np.ones((21, 6), bool)}
     held_out = [place(batch, batch_axis=0) for batch in padded_batches(held_out, batch_size=16)]
@@ -114,19 +118,24 @@ def numbers(result):
     }
 
 
+def end_at_call(call, interrupted, calls=itertools.count(1)):  # noqa: B008
+    """The last process, and no other, gets a SIGTERM in this call."""
+    if next(calls) == call and jax.process_index() == jax.process_count() - 1:
+        signal.raise_signal(signal.SIGTERM)
+    return interrupted()
+
+
 def main():
     coordinator, processes, process, devices, job = sys.argv[1:]
     jax.config.update("jax_num_cpu_devices", int(devices))
     jax.distributed.initialize(coordinator, int(processes), int(process), initialization_timeout=60)
     job = json.loads(job)
-    calls = iter(range(1000))
-    # The last process alone is told to stop, after so many calls.
-    told = lambda: (  # noqa: E731
-        "told to stop"
-        if job.get("interrupt") == next(calls) and process == str(int(processes) - 1)
-        else None
-    )
-    result = train(job["directory"], job["steps"], interrupted=told)
+    with terminations() as interrupted:
+        result = train(
+            job["directory"],
+            job["steps"],
+            interrupted=functools.partial(end_at_call, job.get("terminate"), interrupted),
+        )
     found = numbers(result)
     if jax.process_index() == 0:
         np.savez(job["numbers"], reason=result.reason, **found)

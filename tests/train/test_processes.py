@@ -80,11 +80,12 @@ def assert_same(resumed, alone):
         np.testing.assert_allclose(resumed[name], wanted, rtol=0, atol=tolerance, err_msg=name)
 
 
-def test_two_processes_stop_together_and_one_process_with_eight_devices_goes_on(tmp_path, alone):
+def test_a_sigterm_to_one_of_two_processes_stops_both_and_one_process_with_eight_devices_goes_on(
+    tmp_path, alone
+):
     directory = tmp_path / "checkpoints"
     job = {"directory": str(directory), "steps": 8, "numbers": str(tmp_path / "two")}
-    # Only the last process is told to stop, after its second call.
-    stopped = run_processes({**job, "interrupt": 1})
+    stopped = run_processes({**job, "terminate": 2})
     assert stopped["reason"] == "process 1 was told to stop; resume to go on"
     assert (stopped["step"], stopped["items"]) == (4, 4 * 16 * 6)
     np.testing.assert_allclose(stopped["validation"], alone["validation"][:2], rtol=1e-5)

@@ -35,8 +35,8 @@ def place_batch(
 
     Example:
         >>> mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-        >>> place_batch({"x": np.ones((3, 8))}, mesh)["x"].sharding.spec
-        PartitionSpec(None, 'data')
+        >>> tuple(place_batch({"x": np.ones((3, 8))}, mesh)["x"].sharding.spec)
+        (None, 'data')
     """
     part = local_part(batch, mesh, data_axes=data_axes, batch_axis=batch_axis)
     return place_local_batch(part, mesh, data_axes=data_axes, batch_axis=batch_axis)
