@@ -4,6 +4,8 @@ The same arithmetic and the same names of parameters, with `nnx.Linear`, `nnx.RM
 `jax.nn.gelu` and activations of shape `[B, T, D]`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -75,7 +77,7 @@ def load_weights(model: FlaxGPT, weights: dict[str, jax.Array]) -> FlaxGPT:
         if name == "embedding":
             continue
         *path, leaf = name.replace(".attention.", ".").split(".")
-        owner = model
+        owner: Any = model
         for part in path:
             owner = owner[int(part)] if part.isdecimal() else getattr(owner, part)
         getattr(owner, leaf)[...] = jnp.copy(value)

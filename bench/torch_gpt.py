@@ -39,7 +39,7 @@ class TorchGPT(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits `[B, T, V]` of the token after each position of `[B, T]` tokens."""
         x = self.embedding(tokens)
-        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
+        cos, sin = (self.get_buffer(name)[: tokens.shape[1]] for name in ("cos", "sin"))
         for block in self.blocks:
             x = block(x, cos, sin)
         return self.head(self.norm(x))

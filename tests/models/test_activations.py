@@ -53,7 +53,8 @@ def test_gelu_derivatives_are_those_of_its_formula():
     curvature = jax.vmap(jax.grad(jax.grad(activation("gelu"))))(jnp.asarray(x))
     step = 1e-5
     want = [(gelu_slope(v + step) - gelu_slope(v - step)) / (2 * step) for v in x.astype(float)]
-    np.testing.assert_allclose(curvature, want, rtol=1e-5, atol=1e-5)
+    # Once more multiplied, by 2·(inner slope) ≤ 12 there.
+    np.testing.assert_allclose(curvature, want, rtol=1e-5, atol=4e-5)
 
 
 def test_gelu_keeps_bfloat16_and_computes_it_in_float32():

@@ -43,11 +43,20 @@ def product(
 @product.defjvp
 def _product_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     (rows, kernel), (rows_dot, kernel_dot) = primals, tangents
-    # What this line costs forwards does not matter; it is written for its transpose, in which
-    # the steps run from right to left: turn the cotangent, store, multiply, store, turn back.
-    by_kernel = _stored(_stored(kernel_dot.T) @ rows.T).T
     # Plain products, which a checkpoint policy such as "dots" knows by name.
-    return rows @ kernel, rows_dot @ kernel + by_kernel
+    return rows @ kernel, rows_dot @ kernel + _by_kernel(rows, kernel_dot)
+
+
+def _by_kernel(rows: jax.Array, kernel_dot: jax.Array) -> jax.Array:
+    """rows · kernel_dot, written for its transpose: only that runs in training.
+
+    There the steps go from right to left. The narrower operand is the one turned.
+    """
+    inputs, outputs = kernel_dot.shape
+    if inputs <= outputs:
+        return _stored(rows.T).T @ kernel_dot
+    # Stored at the end too: the optimizer reads a gradient several times, and in order.
+    return _stored(_stored(_stored(kernel_dot).T) @ rows.T).T
 
 
 def _stored(x: jax.Array) -> jax.Array:
