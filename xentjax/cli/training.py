@@ -26,10 +26,12 @@ Config = TabularConfig | ImageConfig | LanguageConfig
 def run_training(config: Config, console: Console) -> None:
     """`xentjax train …`."""
     require_matplotlib()  # before the training, not after it
-    train = _train_gpt if isinstance(config, LanguageConfig) else _train_rows
     with _recorded(config) as run:
         try:
-            train(config, run, console)
+            if isinstance(config, LanguageConfig):
+                _train_gpt(config, run, console)
+            else:
+                _train_rows(config, run, console)
         except Interrupted as stop:
             console.print(
                 f"{escape(str(stop))}. The checkpoint is in [bold]{escape(str(run.path))}[/bold]; "
