@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "xentjax"
 LAYERS = [
     ["cli"],
     ["audit"],
+    ["jobs"],
+    ["search"],
     ["train"],
     ["models", "optim", "metrics", "data", "fused"],
     ["losses"],
@@ -18,11 +20,11 @@ LAYERS = [
 # These stand apart: they may import losses, and only the command line imports them.
 APART = ["testing", "timing"]
 # Pictures of plain records, for the rooms whose results draw themselves.
-PLOTS, DRAWING = "plots", ["train", "audit", "cli"]
+PLOTS, DRAWING = "plots", ["audit", "cli"]
 # Where each library may be imported at all, and where only inside a function (an extra).
 HOMES = {
-    "optax": ["optim", "train"],
-    "flax": ["models", "train"],
+    "optax": ["optim", "train", "search", "jobs"],
+    "flax": ["models", "train", "search", "jobs"],
     "orbax": ["train"],
     "grain": ["data"],
     "matplotlib": ["plots"],
@@ -30,9 +32,9 @@ HOMES = {
     "sklearn": ["data"],
     "tokenizers": ["data"],
     "tensorboardX": ["train"],
-    "optuna": ["train"],
+    "optuna": ["search"],
     "tyro": ["cli"],
-    "rich": ["cli", "train", "audit", "timing", "testing"],
+    "rich": ["cli", "jobs", "search", "train", "audit", "timing", "testing"],
     "torch": [],
 }
 LAZY = ["matplotlib", "sklearn", "tokenizers", "tensorboardX", "optuna"]

@@ -31,7 +31,10 @@ _HOME = {
     "squared_error": "losses.regression",
     "total_and_weight": "losses.reduction",
 }
-_ROOMS = ("cli", "data", "fused", "losses", "models", "optim", "testing", "timing", "train")
+_ROOMS = (
+    *("cli", "data", "fused", "jobs", "losses", "models", "optim", "plots", "search", "testing"),
+    *("timing", "train"),
+)
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -6,7 +6,7 @@ import pytest
 
 import xentjax
 from xentjax.cli import main
-from xentjax.train import language, tabular, task
+from xentjax.jobs import language, tabular, task
 
 TINY = {
     "digits": ["--steps", "6", "--hidden", "16", "--batch-size", "32"],

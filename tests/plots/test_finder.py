@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xentjax.plots.finder import draw_rate_curve
-from xentjax.train.rate_curve import make_rate_curve
+from xentjax.search.rate_curve import make_rate_curve
 
 pytest.importorskip("matplotlib")
 

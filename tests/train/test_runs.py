@@ -9,7 +9,7 @@ import pytest
 
 import xentjax
 from xentjax.train import Record, create_run
-from xentjax.train.config import LanguageConfig, RunOptions
+from xentjax.jobs.config import LanguageConfig, RunOptions
 from xentjax.train.runs import environment
 
 

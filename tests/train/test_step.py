@@ -8,12 +8,7 @@ import pytest
 from flax import nnx
 
 from xentjax.models import MLP, MLPConfig
-from xentjax.train import (
-    TrainState,
-    cross_entropy,
-    make_step,
-    stack_batches,
-)
+from xentjax.train import TrainState, cross_entropy, make_step, stack_batches
 
 CONFIG = MLPConfig(in_features=4, hidden_features=(8,), classes=3, dropout=0.25)
 STEPS, ROWS = 4, 6

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from xentjax.train.config import ImageConfig, LanguageConfig, Schedule, TabularConfig
+from xentjax.jobs.config import ImageConfig, LanguageConfig, Schedule, TabularConfig
 
 
 @dataclasses.dataclass(frozen=True)

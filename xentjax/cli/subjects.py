@@ -29,9 +29,9 @@ COMMANDS = {
         "Train on real data and report what was reached on data held out; runs land in runs/.",
         "training:run_training",
         {
-            "digits": "train.config:TabularConfig",
-            "cnn": "train.config:ImageConfig",
-            "gpt": "train.config:LanguageConfig",
+            "digits": "jobs.config:TabularConfig",
+            "cnn": "jobs.config:ImageConfig",
+            "gpt": "jobs.config:LanguageConfig",
         },
     ),
     "lr-find": Command(
@@ -46,7 +46,7 @@ COMMANDS = {
     "sweep": Command(
         "Train many configurations together and rank them by validation loss.",
         "sweeping:run_sweep",
-        {"digits": "train.sweep_config:SweepConfig"},
+        {"digits": "jobs.sweep_config:SweepConfig"},
     ),
     "summary": Command(
         "Print a model's layers, shapes, parameters, FLOPs and bytes.",
@@ -76,7 +76,7 @@ def options(config: type[Any]) -> dict[str, Any]:
     """The options of a config, flag → type; those of the groups inside it included.
 
     Example:
-        >>> from xentjax.train.config import TabularConfig
+        >>> from xentjax.jobs.config import TabularConfig
         >>> found = options(TabularConfig)
         >>> found["--batch-size"], "--learning-rate" in found, "--training" in found
         (<class 'int'>, True, False)

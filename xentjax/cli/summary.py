@@ -6,9 +6,9 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from xentjax.train.language import LanguageSummary
+from xentjax.jobs.language import LanguageSummary
 from xentjax.train.runs import Run
-from xentjax.train.tabular import TabularSummary
+from xentjax.jobs.tabular import TabularSummary
 
 
 def print_tabular(

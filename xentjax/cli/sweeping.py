@@ -8,9 +8,9 @@ from rich.markup import escape
 from xentjax.plots.canvas import require_matplotlib
 from xentjax.plots.sweep import draw_heat_map, draw_parallel_coordinates
 from xentjax.train.runs import Run, create_run
-from xentjax.train.sweep_config import SweepConfig
-from xentjax.train.sweep_result import SweepResult, SweepRow
-from xentjax.train.tabular_sweep import sweep_tabular
+from xentjax.jobs.sweep_config import SweepConfig
+from xentjax.search.sweep_result import SweepResult, SweepRow
+from xentjax.jobs.tabular_sweep import sweep_tabular
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
 

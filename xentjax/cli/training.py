@@ -12,13 +12,13 @@ from rich.markup import escape
 from xentjax.cli.summary import print_language, print_tabular
 from xentjax.plots.canvas import require_matplotlib
 from xentjax.plots.curves import Curves, draw_curves
-from xentjax.train.config import ImageConfig, LanguageConfig, TabularConfig
-from xentjax.train.language import LanguageSummary, train_language
+from xentjax.jobs.config import ImageConfig, LanguageConfig, TabularConfig
+from xentjax.jobs.language import LanguageSummary, train_language
 from xentjax.train.loggers import TensorBoardLogger
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, create_run
-from xentjax.train.tabular import train_tabular
-from xentjax.train.task import Interrupted
+from xentjax.jobs.tabular import train_tabular
+from xentjax.jobs.task import Interrupted
 
 Config = TabularConfig | ImageConfig | LanguageConfig
 

@@ -66,7 +66,11 @@ class Layout:
         return place_state(state, self.mesh, shard=self.shard, specs=self.specs)
 
     def place(self, batch: Batch, *, batch_axis: int = 1) -> Batch:
-        """Arrays [steps, B, …], or [B, …] with batch_axis=0, laid out."""
+        """Arrays [steps, B, …], or [B, …] with batch_axis=0, laid out.
+
+        Over all axes: only the head's loss needs the examples whole where the vocabulary is shared,
+        and the trunk should not do the same work twice.
+        """
         if self.mesh is None:
             return batch
-        return place_batch(batch, self.mesh, data_axes=self.data_axes, batch_axis=batch_axis)
+        return place_batch(batch, self.mesh, batch_axis=batch_axis)

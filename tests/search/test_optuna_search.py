@@ -10,11 +10,11 @@ import pytest
 
 from xentjax.losses.regression import squared_error
 from xentjax.train import from_apply, supervised
-from xentjax.train.optuna_search import search_with_study
-from xentjax.train.space import Choice, Integer, LogUniform, Uniform
-from xentjax.train.sweep import sweep
-from xentjax.train.sweep_result import SweepResult, SweepRow, ranked
-from xentjax.train.trials import Trial
+from xentjax.search.optuna_search import search_with_study
+from xentjax.search.space import Choice, Integer, LogUniform, Uniform
+from xentjax.search.sweeping import sweep
+from xentjax.search.sweep_result import SweepResult, SweepRow, ranked
+from xentjax.search.trials import Trial
 
 SPACE = {
     "rate": LogUniform(1e-3, 1.0),

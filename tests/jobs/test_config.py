@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xentjax import models, optim
-from xentjax.train.config import (
+from xentjax.jobs.config import (
     Activation,
     ImageConfig,
     LanguageConfig,

@@ -17,7 +17,7 @@ import optax
 from xentjax.data.batches import batches
 from xentjax.train.evaluate import padded_batches
 from xentjax.train.objectives import Objective, cross_entropy
-from xentjax.train.space import Dimension, Hyperparameters, traced_dtype
+from xentjax.search.space import Dimension, Hyperparameters, traced_dtype
 from xentjax.train.state import TrainState
 from xentjax.train.step import Metrics, make_update, stack_batches
 

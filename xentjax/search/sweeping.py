@@ -14,13 +14,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from xentjax.train.chunks import ChunkCompiler
-from xentjax.train.halving import Halving
-from xentjax.train.space import Dimension, Hyperparameters, Space, dimensions, grid, random_search
+from xentjax.search.chunks import ChunkCompiler
+from xentjax.search.halving import Halving
+from xentjax.search.space import Dimension, Hyperparameters, Space, dimensions, grid, random_search
 from xentjax.train.state import TrainState
-from xentjax.train.static_group import StaticGroup
-from xentjax.train.sweep_result import SweepResult, SweepRow, ranked
-from xentjax.train.trials import (
+from xentjax.search.static_group import StaticGroup
+from xentjax.search.sweep_result import SweepResult, SweepRow, ranked
+from xentjax.search.trials import (
     MakeTrial,
     create_state,
     make_run,
@@ -85,7 +85,7 @@ def sweep(
         >>> import jax.numpy as jnp
         >>> from xentjax import optim
         >>> from xentjax.train import from_apply, supervised
-        >>> from xentjax.train.trials import Trial
+        >>> from xentjax.search.trials import Trial
         >>> from xentjax.losses.regression import squared_error
         >>> rows = {"x": np.ones(4, np.float32), "labels": np.ones(4, np.float32)}
         >>> def trial(h):  # loss (w − 1)² from w = 0: a step of η leaves (1 − 2η)²

@@ -7,7 +7,7 @@ import math
 
 from rich.console import Console
 
-from xentjax.train.sweep_result import SweepGroup, SweepResult, SweepRow, ranked
+from xentjax.search.sweep_result import SweepGroup, SweepResult, SweepRow, ranked
 
 
 def row(number, nats, *, diverged=False, rung=0):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from xentjax.train.halving import Halving
+from xentjax.search.halving import Halving
 
 
 @pytest.mark.parametrize(

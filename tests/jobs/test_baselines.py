@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from xentjax.train.baselines import compress_held_out, unigram_nats
+from xentjax.jobs.baselines import compress_held_out, unigram_nats
 
 TRAIN = b"".join(b"line %d of the training text\n" % i for i in range(300))
 HELD_OUT = b"".join(b"line %d of the held-out text\n" % i for i in range(40))

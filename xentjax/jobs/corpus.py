@@ -11,7 +11,7 @@ import numpy as np
 
 from xentjax.data import ByteTokenizer, CharTokenizer, contiguous_split, load_manual, load_text
 from xentjax.data.sources import Text
-from xentjax.train.config import LanguageConfig
+from xentjax.jobs.config import LanguageConfig
 
 Tokenizer: TypeAlias = ByteTokenizer | CharTokenizer
 

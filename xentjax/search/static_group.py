@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xentjax.train.chunks import ChunkCompiler, Chunked, chunk_rows
-from xentjax.train.space import Dimension, Hyperparameters
-from xentjax.train.sweep_result import SweepGroup, SweepRow
+from xentjax.search.chunks import ChunkCompiler, Chunked, chunk_rows
+from xentjax.search.space import Dimension, Hyperparameters
+from xentjax.search.sweep_result import SweepGroup, SweepRow
 from xentjax.train.totals import Totals
-from xentjax.train.trials import Progress, Rows, traced_values
+from xentjax.search.trials import Progress, Rows, traced_values
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ Prefer it to random search once a few dozen trials have been seen and each is de
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from xentjax.train.space import (
+from xentjax.search.space import (
     Choice,
     Dimension,
     Hyperparameters,
@@ -18,7 +18,7 @@ from xentjax.train.space import (
     Uniform,
     dimensions,
 )
-from xentjax.train.sweep_result import SweepResult
+from xentjax.search.sweep_result import SweepResult
 
 
 @runtime_checkable

@@ -13,9 +13,9 @@ import optax
 from rich.console import Console
 
 from xentjax import optim
-from xentjax.train.config import TrainingOptions
+from xentjax.jobs.config import TrainingOptions
 from xentjax.train.evaluate import make_evaluate, padded_batches
-from xentjax.train.fit import fit
+from xentjax.train.fitting import fit
 from xentjax.train.loop import FitResult
 from xentjax.train.objectives import Batch, Objective, cross_entropy
 from xentjax.train.record import Record

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from xentjax.train.rate_curve import longest_fall, make_rate_curve, smooth
+from xentjax.search.rate_curve import longest_fall, make_rate_curve, smooth
 
 RATES = 10.0 ** np.linspace(-6, 1, 71)
 

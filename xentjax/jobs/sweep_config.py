@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from xentjax.train.config import Activation, Optimizer, RunOptions
+from xentjax.jobs.config import Activation, Optimizer, RunOptions
 
 
 @dataclasses.dataclass(frozen=True)

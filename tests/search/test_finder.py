@@ -10,7 +10,7 @@ from flax import nnx
 from xentjax import optim
 from xentjax.models import MLP, MLPConfig
 from xentjax.train import TrainState, from_apply
-from xentjax.train.finder import lr_find
+from xentjax.search.finder import lr_find
 
 ONES = [{"x": np.ones(1, np.float32)}] * 100
 

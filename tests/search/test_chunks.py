@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xentjax.train.chunks import ChunkCompiler, chunk_rows
+from xentjax.search.chunks import ChunkCompiler, chunk_rows
 
 TRIALS, WIDTH = 10, 1000
 SHARED = (np.ones(WIDTH, np.float32),)

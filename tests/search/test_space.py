@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from xentjax.train.space import (
+from xentjax.search.space import (
     Choice,
     Integer,
     LogUniform,

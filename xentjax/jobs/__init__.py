@@ -1,0 +1,55 @@
+"""The jobs of the command line: real data, a model, a training or a sweep, and a directory.
+
+Names load on first use (PEP 562): reading a config or printing `--help` needs no flax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "ImageConfig": "config",
+    "LanguageConfig": "config",
+    "RunOptions": "config",
+    "SweepConfig": "sweep_config",
+    "TabularConfig": "config",
+    "Task": "task",
+    "TrainingOptions": "config",
+    "sweep_tabular": "tabular_sweep",
+    "train_language": "language",
+    "train_tabular": "tabular",
+    "train_task": "task",
+}
+
+__all__ = [
+    "ImageConfig",
+    "LanguageConfig",
+    "RunOptions",
+    "SweepConfig",
+    "TabularConfig",
+    "Task",
+    "TrainingOptions",
+    "sweep_tabular",
+    "train_language",
+    "train_tabular",
+    "train_task",
+]
+
+if TYPE_CHECKING:
+    from xentjax.jobs.config import ImageConfig, LanguageConfig, RunOptions, TabularConfig, TrainingOptions
+    from xentjax.jobs.language import train_language
+    from xentjax.jobs.sweep_config import SweepConfig
+    from xentjax.jobs.tabular import train_tabular
+    from xentjax.jobs.tabular_sweep import sweep_tabular
+    from xentjax.jobs.task import Task, train_task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'xentjax.jobs' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"xentjax.jobs.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
