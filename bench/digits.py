@@ -17,8 +17,8 @@ from rich.table import Table
 
 from xentjax.data import load_digits, stratified_split
 from xentjax.jobs.config import ImageConfig, TabularConfig
-from xentjax.train.runs import create_run
 from xentjax.jobs.tabular import train_tabular
+from xentjax.train.runs import create_run
 
 _Z = 1.959964
 # Two-sided 95 % quantiles of Student's t with n − 1 degrees of freedom.

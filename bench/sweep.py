@@ -33,12 +33,20 @@ from rich.table import Table
 from xentjax.data import batches, load_digits, stratified_split
 from xentjax.models import MLP, MLPConfig
 from xentjax.optim import adamw
-from xentjax.timing import Environment
-from xentjax.train import Totals, TrainState, cross_entropy, make_step, make_update, padded_batches, stack_batches
 from xentjax.search.finder import lr_find
 from xentjax.search.space import LogUniform, random_search
 from xentjax.search.sweeping import sweep
 from xentjax.search.trials import Trial
+from xentjax.timing import Environment
+from xentjax.train import (
+    Totals,
+    TrainState,
+    cross_entropy,
+    make_step,
+    make_update,
+    padded_batches,
+    stack_batches,
+)
 
 CONFIG = MLPConfig(in_features=64, hidden_features=(32,))
 SPACE = {"rate": LogUniform(1e-3, 1e-1), "decay": LogUniform(1e-4, 1e-1)}

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,10 @@ NAMES = [
     "squared_error",
     "total_and_weight",
 ]
-ROOMS = ["cli", "data", "fused", "losses", "models", "optim", "testing", "timing", "train"]
+ROOMS = [
+    *("cli", "data", "fused", "jobs", "losses", "models", "optim", "plots", "search", "testing"),
+    *("timing", "train"),
+]
 TAIL = ["where", "weights", "reduction"]
 LOSSES = [
     "distillation_loss",
@@ -84,6 +88,14 @@ def test_every_room_is_reached_as_an_attribute_and_lists_its_names(room):
         value = getattr(module, name)
         if inspect.isfunction(value) or inspect.isclass(value):
             assert value.__doc__, f"{room}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("room", ["jobs", "search", "train"])
+def test_no_module_of_a_lazy_room_hides_a_name_that_it_exports(room):
+    # Importing a module binds its name in the package, over a function of that name.
+    package = Path(xentjax.__file__).parent / room
+    modules = {path.stem for path in package.glob("*.py")}
+    assert not modules & set(getattr(xentjax, room).__all__)
 
 
 def test_losses_hold_the_same_names():

@@ -9,8 +9,8 @@ from flax import nnx
 
 from xentjax import optim
 from xentjax.models import MLP, MLPConfig
-from xentjax.train import TrainState, from_apply
 from xentjax.search.finder import lr_find
+from xentjax.train import TrainState, from_apply
 
 ONES = [{"x": np.ones(1, np.float32)}] * 100
 

@@ -9,12 +9,12 @@ import optax
 import pytest
 
 from xentjax.losses.regression import squared_error
-from xentjax.train import from_apply, supervised
 from xentjax.search.optuna_search import search_with_study
 from xentjax.search.space import Choice, Integer, LogUniform, Uniform
-from xentjax.search.sweeping import sweep
 from xentjax.search.sweep_result import SweepResult, SweepRow, ranked
+from xentjax.search.sweeping import sweep
 from xentjax.search.trials import Trial
+from xentjax.train import from_apply, supervised
 
 SPACE = {
     "rate": LogUniform(1e-3, 1.0),

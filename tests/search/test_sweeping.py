@@ -14,11 +14,20 @@ from xentjax.losses.regression import squared_error
 from xentjax.models import MLP, MLPConfig
 from xentjax.models.dropout import set_dropout_rate
 from xentjax.optim import adamw
-from xentjax.train import TrainState, cross_entropy, from_apply, make_evaluate, make_step, padded_batches, supervised, train_loop
 from xentjax.search.halving import Halving
 from xentjax.search.space import Choice, Integer, LogUniform, Uniform, random_search
 from xentjax.search.sweeping import sweep
 from xentjax.search.trials import Trial
+from xentjax.train import (
+    TrainState,
+    cross_entropy,
+    from_apply,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    supervised,
+    train_loop,
+)
 
 ONES = {"x": np.ones(4, np.float32), "labels": np.ones(4, np.float32)}
 EPS = float(np.finfo(np.float32).eps)

@@ -22,7 +22,14 @@ from jax.sharding import PartitionSpec as P
 
 from xentjax import sharded_linear_cross_entropy
 from xentjax.data.batches import batches
-from xentjax.train import TrainState, cross_entropy, make_evaluate, make_step, padded_batches, train_loop
+from xentjax.train import (
+    TrainState,
+    cross_entropy,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    train_loop,
+)
 from xentjax.train.checkpoint import Checkpoints
 from xentjax.train.processes import shared_clock, shared_interruption
 from xentjax.train.sharded_batches import place_batch

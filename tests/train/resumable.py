@@ -22,7 +22,15 @@ from flax import nnx
 from xentjax import optim
 from xentjax.data.batches import batches
 from xentjax.models.dropout import Dropout
-from xentjax.train import EarlyStopping, TrainState, cross_entropy, make_evaluate, make_step, padded_batches, train_loop
+from xentjax.train import (
+    EarlyStopping,
+    TrainState,
+    cross_entropy,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    train_loop,
+)
 from xentjax.train.leaves import to_arrays
 from xentjax.train.session import open_session
 

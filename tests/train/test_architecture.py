@@ -7,7 +7,15 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from xentjax.train import TrainState, cross_entropy, from_apply, from_linen, make_evaluate, make_step, stack_batches
+from xentjax.train import (
+    TrainState,
+    cross_entropy,
+    from_apply,
+    from_linen,
+    make_evaluate,
+    make_step,
+    stack_batches,
+)
 
 RNG = np.random.default_rng(0)
 BATCHES = [

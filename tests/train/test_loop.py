@@ -10,7 +10,17 @@ import pytest
 from flax import nnx
 
 from xentjax.models import MLP, MLPConfig
-from xentjax.train import NonFiniteLossError, SkippedStepWarning, Totals, TrainState, cross_entropy, make_evaluate, make_step, padded_batches, train_loop
+from xentjax.train import (
+    NonFiniteLossError,
+    SkippedStepWarning,
+    Totals,
+    TrainState,
+    cross_entropy,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    train_loop,
+)
 from xentjax.train.calls import call_lengths
 
 RNG = np.random.default_rng(0)

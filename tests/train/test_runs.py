@@ -8,8 +8,8 @@ import jax
 import pytest
 
 import xentjax
-from xentjax.train import Record, create_run
 from xentjax.jobs.config import LanguageConfig, RunOptions
+from xentjax.train import Record, create_run
 from xentjax.train.runs import environment
 
 

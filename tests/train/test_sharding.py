@@ -18,7 +18,15 @@ from jax.sharding import PartitionSpec as P
 from xentjax import sharded_linear_cross_entropy
 from xentjax.models import GPT, GPTConfig
 from xentjax.models.dropout import Dropout
-from xentjax.train import TrainState, cross_entropy, from_apply, make_evaluate, make_step, padded_batches, train_loop
+from xentjax.train import (
+    TrainState,
+    cross_entropy,
+    from_apply,
+    make_evaluate,
+    make_step,
+    padded_batches,
+    train_loop,
+)
 from xentjax.train.sharded_batches import local_part, place_batch, place_local_batch
 from xentjax.train.sharding import create_sharded, place_state, state_shardings
 

@@ -6,14 +6,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from xentjax.cli.options import FindForCNN, FindForDigits, FindForGPT, writable
-from xentjax.plots.canvas import require_matplotlib
-from xentjax.plots.finder import draw_rate_curve
 from xentjax.jobs.config import LanguageConfig
 from xentjax.jobs.corpus import read_corpus
-from xentjax.search.finder import lr_find
 from xentjax.jobs.language import language_task
 from xentjax.jobs.tabular import load_table, tabular_task
 from xentjax.jobs.task import Task, training_objective, training_optimizer
+from xentjax.plots.canvas import require_matplotlib
+from xentjax.plots.finder import draw_rate_curve
+from xentjax.search.finder import lr_find
 
 _MEANING = {
     "minimum_tenth": "a tenth of the rate with the lowest loss",

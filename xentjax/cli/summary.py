@@ -7,8 +7,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from xentjax.jobs.language import LanguageSummary
-from xentjax.train.runs import Run
 from xentjax.jobs.tabular import TabularSummary
+from xentjax.train.runs import Run
 
 
 def print_tabular(

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from xentjax.jobs.sweep_config import SweepConfig
+from xentjax.jobs.tabular_sweep import sweep_tabular
 from xentjax.plots.canvas import require_matplotlib
 from xentjax.plots.sweep import draw_heat_map, draw_parallel_coordinates
-from xentjax.train.runs import Run, create_run
-from xentjax.jobs.sweep_config import SweepConfig
 from xentjax.search.sweep_result import SweepResult, SweepRow
-from xentjax.jobs.tabular_sweep import sweep_tabular
+from xentjax.train.runs import Run, create_run
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
 

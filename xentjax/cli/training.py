@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from xentjax.cli.summary import print_language, print_tabular
-from xentjax.plots.canvas import require_matplotlib
-from xentjax.plots.curves import Curves, draw_curves
 from xentjax.jobs.config import ImageConfig, LanguageConfig, TabularConfig
 from xentjax.jobs.language import LanguageSummary, train_language
+from xentjax.jobs.tabular import train_tabular
+from xentjax.jobs.task import Interrupted
+from xentjax.plots.canvas import require_matplotlib
+from xentjax.plots.curves import Curves, draw_curves
 from xentjax.train.loggers import TensorBoardLogger
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, create_run
-from xentjax.jobs.tabular import train_tabular
-from xentjax.jobs.task import Interrupted
 
 Config = TabularConfig | ImageConfig | LanguageConfig
 

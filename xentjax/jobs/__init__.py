@@ -35,7 +35,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from xentjax.jobs.config import ImageConfig, LanguageConfig, RunOptions, TabularConfig, TrainingOptions
+    from xentjax.jobs.config import (
+        ImageConfig,
+        LanguageConfig,
+        RunOptions,
+        TabularConfig,
+        TrainingOptions,
+    )
     from xentjax.jobs.language import train_language
     from xentjax.jobs.sweep_config import SweepConfig
     from xentjax.jobs.tabular import train_tabular

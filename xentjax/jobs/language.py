@@ -15,17 +15,17 @@ from flax import nnx
 from rich.console import Console
 
 from xentjax.data import token_batches
-from xentjax.losses.units import bits, bits_per_byte
-from xentjax.models import GPT, GPTConfig, generate
 from xentjax.jobs.baselines import Compression, compress_held_out, unigram_nats
 from xentjax.jobs.config import LanguageConfig, RunOptions
 from xentjax.jobs.corpus import Corpus, encode_prompt, read_corpus
+from xentjax.jobs.task import Task, train_task
+from xentjax.losses.units import bits, bits_per_byte
+from xentjax.models import GPT, GPTConfig, generate
 from xentjax.train.evaluate import covering_windows
 from xentjax.train.loop import FitResult
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
 from xentjax.train.state import TrainState
-from xentjax.jobs.task import Task, train_task
 from xentjax.train.totals import Totals
 
 _STEPS_PER_CALL = 10

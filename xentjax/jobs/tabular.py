@@ -24,13 +24,13 @@ from xentjax.data import (
     standardize,
     stratified_split,
 )
+from xentjax.jobs.config import ImageConfig, RunOptions, TabularConfig
+from xentjax.jobs.task import Task, train_task
 from xentjax.losses.units import bits
 from xentjax.models import CNN, MLP, CNNConfig, MLPConfig
-from xentjax.jobs.config import ImageConfig, RunOptions, TabularConfig
 from xentjax.train.loop import FitResult
 from xentjax.train.record import Record
 from xentjax.train.runs import Run, environment
-from xentjax.jobs.task import Task, train_task
 
 _LOADERS = {"digits": load_digits, "breast_cancer": load_breast_cancer}
 # Pixels share one scale already, and dividing a rarely inked one by its small deviation would make

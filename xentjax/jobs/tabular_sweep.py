@@ -8,19 +8,19 @@ import jax
 from flax import nnx
 
 from xentjax import optim
+from xentjax.jobs.config import TabularConfig
+from xentjax.jobs.sweep_config import SweepConfig
+from xentjax.jobs.tabular import load_table, split_table, tabular_task
 from xentjax.models import MLP, MLPConfig
 from xentjax.models.dropout import set_dropout_rate
-from xentjax.jobs.config import TabularConfig
 from xentjax.search.halving import Halving
+from xentjax.search.space import Choice, LogUniform, Uniform
+from xentjax.search.sweep_result import SweepResult, SweepRow
+from xentjax.search.sweeping import sweep
+from xentjax.search.trials import Trial
 from xentjax.train.objectives import cross_entropy
 from xentjax.train.runs import Run, environment
-from xentjax.search.space import Choice, LogUniform, Uniform
-from xentjax.search.sweeping import sweep
-from xentjax.jobs.sweep_config import SweepConfig
-from xentjax.search.sweep_result import SweepResult, SweepRow
-from xentjax.jobs.tabular import load_table, split_table, tabular_task
 from xentjax.train.totals import Totals
-from xentjax.search.trials import Trial
 
 _MADE_WITH = 0.5  # any rate above 0; each trial sets its own
 

@@ -14,10 +14,10 @@ import optax
 
 from xentjax import optim
 from xentjax.data.batches import batches as make_batches
+from xentjax.search.rate_curve import RateCurve, make_rate_curve
 from xentjax.train.architecture import SplitModel
 from xentjax.train.calls import call_lengths, stacked_calls
 from xentjax.train.objectives import Batch, Objective, cross_entropy
-from xentjax.search.rate_curve import RateCurve, make_rate_curve
 from xentjax.train.state import TrainState
 from xentjax.train.step import make_step
 

@@ -12,8 +12,8 @@ import numpy as np
 from xentjax.search.chunks import ChunkCompiler, Chunked, chunk_rows
 from xentjax.search.space import Dimension, Hyperparameters
 from xentjax.search.sweep_result import SweepGroup, SweepRow
-from xentjax.train.totals import Totals
 from xentjax.search.trials import Progress, Rows, traced_values
+from xentjax.train.totals import Totals
 
 
 @dataclasses.dataclass

@@ -17,7 +17,6 @@ import numpy as np
 from xentjax.search.chunks import ChunkCompiler
 from xentjax.search.halving import Halving
 from xentjax.search.space import Dimension, Hyperparameters, Space, dimensions, grid, random_search
-from xentjax.train.state import TrainState
 from xentjax.search.static_group import StaticGroup
 from xentjax.search.sweep_result import SweepResult, SweepRow, ranked
 from xentjax.search.trials import (
@@ -28,6 +27,7 @@ from xentjax.search.trials import (
     share_rows,
     traced_values,
 )
+from xentjax.train.state import TrainState
 
 
 def sweep(

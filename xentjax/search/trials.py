@@ -15,9 +15,9 @@ import numpy as np
 import optax
 
 from xentjax.data.batches import batches
+from xentjax.search.space import Dimension, Hyperparameters, traced_dtype
 from xentjax.train.evaluate import padded_batches
 from xentjax.train.objectives import Objective, cross_entropy
-from xentjax.search.space import Dimension, Hyperparameters, traced_dtype
 from xentjax.train.state import TrainState
 from xentjax.train.step import Metrics, make_update, stack_batches
 

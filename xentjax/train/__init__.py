@@ -104,7 +104,11 @@ __all__ = [
 if TYPE_CHECKING:
     from xentjax.train.architecture import Architecture, from_apply, from_linen
     from xentjax.train.checkpoint import Checkpoints
-    from xentjax.train.damage import CheckpointWriteError, CorruptCheckpointError, CorruptCheckpointWarning
+    from xentjax.train.damage import (
+        CheckpointWriteError,
+        CorruptCheckpointError,
+        CorruptCheckpointWarning,
+    )
     from xentjax.train.evaluate import make_evaluate, padded_batches
     from xentjax.train.feeding import make_feed
     from xentjax.train.fitting import fit
