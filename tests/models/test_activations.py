@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,29 +35,3 @@ def test_unknown_activation_suggests_the_nearest(name, close):
 def test_activation_like_none_known_lists_them_all():
     with pytest.raises(ValueError, match=r"gelu, relu, relu2, sigmoid, silu, tanh, got 'xyz'$"):
         activation("xyz")
-
-
-def gelu_slope(x):
-    u, du = x + 0.044715 * x**3, 1 + 3 * 0.044715 * x**2
-    c = math.sqrt(2 / math.pi)
-    return (1 + math.tanh(c * u)) / 2 + x / 2 * c * du / math.cosh(c * u) ** 2
-
-
-def test_gelu_derivatives_are_those_of_its_formula():
-    x = np.linspace(-6, 6, 49, dtype=np.float32)
-    slope = jax.vmap(jax.grad(activation("gelu")))(jnp.asarray(x))
-    want = [gelu_slope(float(value)) for value in x]
-    # The gate's rounding, 6e-8, is multiplied by 2x times the inner slope: 50 where it tells.
-    np.testing.assert_allclose(slope, want, rtol=2e-6, atol=4e-6)
-    curvature = jax.vmap(jax.grad(jax.grad(activation("gelu"))))(jnp.asarray(x))
-    step = 1e-5
-    want = [(gelu_slope(v + step) - gelu_slope(v - step)) / (2 * step) for v in x.astype(float)]
-    # Once more multiplied, by 2·(inner slope) ≤ 12 there.
-    np.testing.assert_allclose(curvature, want, rtol=1e-5, atol=4e-5)
-
-
-def test_gelu_keeps_bfloat16_and_computes_it_in_float32():
-    x = jnp.linspace(-4, 4, 17, dtype=jnp.bfloat16)
-    got, slope = jax.jvp(activation("gelu"), (x,), (jnp.ones_like(x),))
-    assert got.dtype == slope.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(got, activation("gelu")(x.astype(jnp.float32)).astype(x.dtype))

@@ -46,9 +46,9 @@ class GPTConfig:
         dropout: the probability that an entry of the embedding or of a block's output is
             dropped in training, in [0, 1).
         tied: the head is the transposed embedding, V·D fewer parameters.
-        mlp: the perceptron of a block: "relu2", max(x, 0)², the default because it trains as
-            well as the others at this size and its activation is the cheapest; "gelu", that of
-            GPT-2 and nanoGPT; "swiglu", silu(gate)·x, that of Llama.
+        mlp: the perceptron of a block: "relu2", max(x, 0)², the default because its activation
+            is the cheapest and So et al. (2021) found it to train the best for its cost; "gelu",
+            that of GPT-2 and nanoGPT; "swiglu", silu(gate)·x, that of Llama.
         remat: gradient checkpointing, for memory: None keeps every activation; "dots" keeps the
             products with weights and recomputes attention's scores and what is elementwise;
             "block" keeps the input of each block and recomputes all else, a third more time.

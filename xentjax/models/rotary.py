@@ -51,8 +51,8 @@ def turns(positions: Integer[Array, " time"], *, features: int, base: float = 10
     half = features // 2
     frequency = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
     angle = positions.astype(jnp.float32)[:, None] * frequency[None]
-    # Kept apart from its users: XLA on CPU computes a cosine that it fuses into a broadcast anew
-    # for every example and head, which tripled the time of attention.
+    # Kept apart from its users: XLA on CPU may fuse a cosine into the broadcast that reads it and
+    # then computes it anew for every example and head, twice attention's own time.
     return Turns(*lax.optimization_barrier((jnp.cos(angle), jnp.sin(angle))))
 
 

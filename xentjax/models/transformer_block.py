@@ -5,7 +5,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
-from xentjax.models.activations import gelu, relu2
+from xentjax.models.activations import relu2
 from xentjax.models.attention import Cache, CausalAttention
 from xentjax.models.dropout import Dropout
 from xentjax.models.projection import Projection
@@ -86,4 +86,4 @@ class TransformerBlock(nnx.Module):
         if self.mlp == "swiglu":
             gate, up = lax.split(inner, (inner.shape[1] // 2,) * 2, axis=1)
             return self.mlp_out(jax.nn.silu(gate) * up)
-        return self.mlp_out(gelu(inner) if self.mlp == "gelu" else relu2(inner))
+        return self.mlp_out(jax.nn.gelu(inner) if self.mlp == "gelu" else relu2(inner))
