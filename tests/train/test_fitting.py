@@ -167,11 +167,65 @@ def test_a_skipped_step_is_recorded(tmp_path):
         ({"steps": 1, "optimizer": "adamm"}, "did you mean 'adam'"),
         ({"steps": 1, "overfit_batches": 0}, "overfit_batches must be at least 1"),
         ({"steps": 1, "batch_size": 65}, "batch_size 65 exceeds the 64 examples"),
+        ({"steps": 1, "stop": EarlyStopping()}, "EarlyStopping.* wants a validation"),
+        ({"steps": 1, "stop": [TargetLoss(0.1)]}, "TargetLoss.* wants a validation"),
+        ({"steps": 1, "validation": []}, "validation must hold at least one batch"),
+        ({"steps": 1, "validation": iter([])}, "validation: got an iterator"),
+        ({"steps": 1, "validate_every": 0}, "every must be at least 1, got 0"),
+        ({"steps": 1, "shard": "nonsense"}, "want a mesh"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         fit(model(), ROWS, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ([X, LABELS], TypeError, "got a list of arrays, wanted a dict of arrays, a pair"),
+        (X, TypeError, "got a ndarray, wanted a dict of arrays"),
+        ({"x": X, "labels": np.array(["a"] * 96)}, ValueError, "labels must be numbers, got <U1"),
+        ({"x": X, "y": X, "labels": LABELS}, ValueError, "the model's input is not clear"),
+    ],
+)
+def test_data_of_another_kind_are_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        fit(model(), data, steps=1)
+
+
+def test_distributions_as_labels_are_trained_on_and_validated():
+    soft = np.eye(3, dtype=np.float32)[LABELS]
+    options = {"steps": 4, "batch_size": 16}
+    hard = fit(model(), ROWS, validation=HELD_OUT, **options)
+    result = fit(
+        model(),
+        {"x": X[:64], "labels": soft[:64]},
+        validation={"x": X[64:], "labels": soft[64:]},
+        **options,
+    )
+    np.testing.assert_allclose(result.best_validation_nats, hard.best_validation_nats, rtol=1e-5)
+    assert result.records[-1].items == hard.records[-1].items == 64
+
+
+def test_a_loader_with_a_length_is_begun_again():
+    loader = [{"x": X[i : i + 16], "labels": LABELS[i : i + 16]} for i in range(0, 64, 16)]
+    result = fit(model(), loader, epochs=3, schedule="cosine")
+    assert int(result.state.step) == 12
+
+
+def test_the_input_can_be_named_among_others():
+    rows = {**ROWS, "mask": np.ones(64)}
+    assert fit(model(), rows, steps=2, inputs="x").records[-1].accuracy is not None
+
+
+def test_a_run_that_had_ended_gives_its_records_again(tmp_path):
+    options = {"steps": 6, "batch_size": 16, "directory": tmp_path, "resume": True}
+    first, again = (fit(model(), ROWS, schedule=0.1, **options) for _ in range(2))
+    assert [r.loss_nats for r in again.records] == [r.loss_nats for r in first.records]
+    assert again.reason == first.reason == "all steps taken"
+    with pytest.raises(ValueError, match="learning rates"):
+        fit(model(), ROWS, schedule=0.2, **options)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not():

@@ -31,6 +31,13 @@ def test_rules_get_their_own_memory_whatever_their_order_and_number():
     assert progress.memories == (memories[1], memories[0], (), memories[2])
 
 
+def test_what_other_rules_said_no_longer_holds():
+    kept = saved([EarlyStopping(3)], [(1.0, 10.0, 3.0)], "early stopping: …")
+    assert Progress.from_json(kept, [EarlyStopping(3)]).reason == "early stopping: …"
+    more_patient = Progress.from_json(kept, [EarlyStopping(9)])
+    assert (more_patient.reason, more_patient.memories) == (None, ((1.0, 10.0, 3.0),))
+
+
 def test_a_rule_that_is_new_begins_anew():
     progress = Progress.from_json(saved([Plateau()], [(0.5, 0.5, 1.0)]), [EarlyStopping()])
     assert progress.memories == (EarlyStopping().start(),)

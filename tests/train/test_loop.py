@@ -67,6 +67,7 @@ def test_a_fit_lowers_the_loss_and_records_it():
         "accuracy",
         "learning_rate",
         "seconds",
+        "items",
         "grad_norm",
         "skipped",
     }
@@ -151,6 +152,11 @@ def test_a_bad_validation_stops_training():
 def test_batches_that_end_too_soon_are_an_error():
     with pytest.raises(ValueError, match="ended after 3 of 4 steps"):
         train_loop(make_state(), STEP, [ROWS] * 3, steps=4, steps_per_call=2)
+
+
+def test_a_validation_in_which_nothing_counts_is_refused():
+    with pytest.raises(ValueError, match="validation holds nothing that counts"):
+        train_loop(make_state(), STEP, [ROWS], steps=1, validate=lambda _: Totals())
 
 
 @pytest.mark.parametrize("name", ["steps", "steps_per_call", "max_skips"])

@@ -181,6 +181,17 @@ def test_accumulation_wants_a_batch_it_divides():
         step(make_state(optax.sgd(0.1)), stack_batches(make_batches()))
 
 
+def test_a_single_batch_is_not_taken_for_steps_of_one_example():
+    step = make_step(cross_entropy(), optax.sgd(0.1))
+    with pytest.raises(ValueError, match=r"'labels'\] has shape \(6,\), wanted \[steps, B, …\]"):
+        step(make_state(optax.sgd(0.1)), make_batches()[0])
+
+
+def test_what_is_no_number_is_not_stacked():
+    with pytest.raises(ValueError, match=r"batches\['text'\] holds <U1, wanted numbers"):
+        stack_batches([{"text": np.array(["a"])}])
+
+
 def test_batches_of_different_shapes_are_not_stacked():
     with pytest.raises(ValueError, match=r"batches\['x'\]: got shapes .*drop_remainder"):
         stack_batches([{"x": np.ones(3)}, {"x": np.ones(2)}])

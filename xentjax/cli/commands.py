@@ -107,7 +107,9 @@ def _run(command: str, config: Any) -> int:
     try:
         getattr(importlib.import_module(f"xentjax.cli.{module}"), function)(config, Console())
     except KeyboardInterrupt as stop:
-        print(str(stop) or "stopped before anything was recorded", file=sys.stderr)
+        # One that was ended in good order has said so.
+        if not stop.args or stop.args[0].strip():
+            print(str(stop) or "stopped before anything was recorded", file=sys.stderr)
         return _INTERRUPTED
     except (ValueError, ImportError, OSError) as error:
         # What the package raises about its input is written for the person typing.

@@ -38,6 +38,8 @@ def run_training(config: Config, console: Console) -> None:
                 "the same command with --resume goes on.",
                 soft_wrap=True,
             )
+            if "SIGINT" in str(stop):
+                raise KeyboardInterrupt(" ") from None
 
 
 def _train_rows(config: TabularConfig | ImageConfig, run: Run, console: Console) -> None:
@@ -100,8 +102,8 @@ def _recorded(config: Config) -> Iterator[Run]:
     run = _create(config)
     try:
         yield run
-    except KeyboardInterrupt:
-        if run.remove_if_unused():
+    except KeyboardInterrupt as stop:
+        if run.remove_if_unused() or stop.args:
             raise
         raise KeyboardInterrupt(
             f"stopped before the end; what was recorded is in {run.path}, and --resume goes on"

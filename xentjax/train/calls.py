@@ -70,8 +70,8 @@ def stacked_calls(
         taken += len(part)
         if len(part) < length:
             raise ValueError(
-                f"batches ended after {done + len(part)} of {first + sum(lengths)} steps; let "
-                "them repeat (epochs=None) or take fewer steps"
+                f"batches ended after {done + len(part)} of {first + sum(lengths)} steps; give "
+                "batches that repeat, as xentjax.data.batches does, or take fewer steps"
             )
         done += length
         after = source.get_state() if stateful else taken  # pyright: ignore[reportAttributeAccessIssue]

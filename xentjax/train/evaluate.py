@@ -35,6 +35,8 @@ def make_evaluate(objective: Objective) -> Evaluate:
         return {"loss_total": total, "loss_weight": weight, **sums}
 
     def evaluate(state: TrainState, batches: Iterable[Batch]) -> Totals:
+        if isinstance(batches, Mapping):
+            raise TypeError("batches: got a single batch, wanted an iterable of them: [batch]")
         scored = [score(state, batch) for batch in batches]
         return sum((Totals.from_metrics(metrics) for metrics in scored), Totals())
 
@@ -67,9 +69,7 @@ def padded_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size: got {batch_size}, wanted at least 1")
     n = next(iter(lengths.values()))
-    # One flag a label: an example of the batch may hold many, as windows of tokens do.
-    shape = np.shape(arrays["labels"]) if "labels" in arrays else (n,)
-    full = {"where": np.ones(shape, bool), **arrays}
+    full = {"where": np.ones(n, bool), **arrays}
     padding = -n % batch_size
 
     def cut(array: np.ndarray, start: int) -> Any:

@@ -1,12 +1,12 @@
 """Feeding: from what a person has, arrays, windows or an iterator, to batches without end.
 
-Arrays are shuffled anew each epoch by grain, whose place can be saved. An iterator of one's own is
-taken as it comes.
+Arrays are shuffled anew each epoch by grain, whose place can be saved. A loader with a length is
+begun again when it ends; any other iterator is taken as it comes.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -48,6 +48,8 @@ def make_feed(data: Data, *, batch_size: int, seed: int, only: int | None = None
         raise ValueError(f"overfit_batches must be at least 1, got {only}")
     examples = as_examples(data)
     if examples is None:
+        if only is None and hasattr(data, "__len__") and not hasattr(data, "__next__"):
+            return Feed(_Endless(data), len(data))
         if only is None:
             return Feed(data, None)
         few = list(itertools.islice(iter(data), only))
@@ -63,17 +65,42 @@ def make_feed(data: Data, *, batch_size: int, seed: int, only: int | None = None
 
 
 def as_examples(data: Data) -> Any:
-    """The data as a dict of arrays or a source; None for an iterable of batches."""
+    """The data as a dict of arrays or a source; None for an iterable of batches.
+
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if the labels are no numbers.
+    """
     if isinstance(data, tuple) and len(data) == 2:
-        return {"inputs": np.asarray(data[0]), "labels": np.asarray(data[1])}
-    if isinstance(data, Mapping) or (hasattr(data, "take") and hasattr(data, "__len__")):
+        data = {"inputs": data[0], "labels": data[1]}
+    if isinstance(data, Mapping):
+        arrays = {name: np.asarray(array) for name, array in data.items()}
+        if "labels" in arrays and arrays["labels"].dtype.kind not in "iufb":
+            raise ValueError(
+                f"labels must be numbers, got {arrays['labels'].dtype}; number the classes: "
+                "np.unique(labels, return_inverse=True)[1]"
+            )
+        return arrays
+    if hasattr(data, "take") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
         return data
-    if hasattr(data, "__iter__"):
+    arrays = isinstance(data, list | tuple) and any(hasattr(part, "dtype") for part in data)
+    if hasattr(data, "__iter__") and not hasattr(data, "dtype") and not arrays:
         return None
     raise TypeError(
-        f"data: got a {type(data).__name__}, wanted a dict of arrays, a pair (inputs, labels), or "
-        "an iterable of batches"
+        f"data: got a {type(data).__name__}{' of arrays' if arrays else ''}, wanted a dict of "
+        "arrays, a pair (inputs, labels), or an iterable of batches, each a dict of arrays"
     )
+
+
+class _Endless:
+    """A loader of known length begun again whenever it ends."""
+
+    def __init__(self, loader: Iterable[Batch]) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            yield from self._loader
 
 
 class _Repeated:

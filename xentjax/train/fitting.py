@@ -5,6 +5,7 @@ parameters. Each of them can be had alone, so a loop of one's own starts from th
 """
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ def fit(
     *,
     loss: Callable[..., Any] | None = None,
     objective: Objective | None = None,
+    inputs: str | None = None,
     evaluation: Objective | None = None,
     optimizer: Any = "adamw",
     schedule: Any = None,
@@ -49,7 +51,7 @@ def fit(
     penalty: Callable[[Any], Any] | None = None,
     validation: Data | None = None,
     validate_every: int | None = None,
-    stop: Sequence[StoppingRule] = (),
+    stop: Sequence[StoppingRule] | StoppingRule = (),
     max_skips: int = 3,
     mesh: Mesh | None = None,
     shard: str = "fsdp",
@@ -77,11 +79,13 @@ def fit(
         loss: `loss(outputs, labels)`, one an example; by default softmax cross-entropy, fused with
             the model's head where the logits would be large.
         objective: `(model, batch, key) → (total, weight, sums)`, in place of a loss.
+        inputs: the name of the model's input, where `data` hold more beside the labels.
         evaluation: the objective of the validation; by default the same.
         optimizer: a name of `optim.optimizer`, a function of a learning rate such as
             `optim.adamw`, or an optax transformation.
-        schedule: the learning rate: a number, or a function of the step. By default a warm-up to
-            1e-3 and half a cosine down. Not with an optax transformation, which has its own.
+        schedule: the learning rate: a number, a function of the step, or the name of a schedule
+            with a peak of 1e-3; by default "warmup_cosine". Not with an optax transformation,
+            which has its own.
         steps: optimizer steps in all; or
         epochs: passes over the data; one of the two.
         batch_size: examples a step.
@@ -109,8 +113,10 @@ def fit(
         on_record: called with every record.
         title: what is trained, for the progress bar.
         items: what is counted for the throughput.
-        show_validations: print a line for each validation.
-        console: where to show progress; standard output by default, if it is a terminal.
+        show_validations: print a line for each validation, or for each tenth of the steps where
+            there is none and no terminal to draw a bar in.
+        console: where to show progress, standard output by default; without a terminal only
+            lines are printed.
 
     Returns:
         The states, the records and the reason why it ended. `result.best.to_model()` is the model
@@ -131,27 +137,37 @@ def fit(
         >>> result.reason
         'all steps taken'
     """
+    stop = [stop] if isinstance(stop, StoppingRule) else list(stop)
+    _check_validation(validation, evaluation, stop, overfit_batches)
     layout = Layout(mesh, shard, specs)
-    objective = _objective(loss, objective, layout)
+    objective = _objective(loss, objective, layout, inputs)
     feed = make_feed(data, batch_size=batch_size, seed=seed, only=overfit_batches)
     steps = _FAST_STEPS if fast_dev_run else _steps(steps, epochs, feed)
     rule = resolve_rule(optimizer, schedule, steps=steps)
     state = layout.place_state(TrainState.create(model, rule.optimizer, key=jax.random.key(seed)))
-    every = validate_every or min(feed.per_epoch or steps, max(1, steps // 10))
+    every = min(feed.per_epoch or steps, max(1, steps // 10))
+    every = every if validate_every is None else validate_every
     held_out = validation
     if overfit_batches is not None:
         held_out = list(itertools.islice(feed.batches, feed.per_epoch))
     with open_session(
         None if fast_dev_run else directory,
         state,
-        every=checkpoint_every or every,
-        resume=resume,
-        config={"batch_size": batch_size, "accumulate": accumulate, "seed": seed, **(config or {})},
+        every=every if checkpoint_every is None else checkpoint_every,
+        resume=resume and not fast_dev_run,
+        config={
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "seed": seed,
+            "optimizer": optimizer if isinstance(optimizer, str) else None,
+            "learning rates": _sampled(rule.learning_rate),
+            **(config or {}),
+        },
     ) as session:
         progress = FitProgress(
             title, steps=steps, items=items, console=console, validations=show_validations
         )
-        shown = (console or progress.console.is_terminal) and jax.process_index() == 0
+        shown = jax.process_index() == 0
         observers = [
             *([progress.show] if shown else []),
             session.log,
@@ -163,7 +179,7 @@ def fit(
                 observer(record)
 
         with progress if shown else contextlib.nullcontext():
-            return train_loop(
+            result = train_loop(
                 session.state,
                 make_step(
                     objective,
@@ -186,16 +202,49 @@ def fit(
                 place=layout.place,
                 clock=shared_clock(),
             )
+    return dataclasses.replace(result, records=(*session.before, *result.records))
+
+
+def _check_validation(
+    validation: Data | None,
+    evaluation: Objective | None,
+    stop: Sequence[StoppingRule],
+    overfit_batches: int | None,
+) -> None:
+    if hasattr(validation, "__next__"):
+        raise ValueError(
+            "validation: got an iterator, which ends once or never; give arrays, or a list of "
+            "batches to score each time"
+        )
+    if validation is not None or overfit_batches is not None:
+        return
+    waiting = [rule for rule in stop if getattr(rule, "split", None) == "validation"]
+    if evaluation is not None or waiting:
+        raise ValueError(
+            f"{waiting[0] if waiting else 'evaluation'} wants a validation, got validation=None"
+        )
 
 
 def _objective(
-    loss: Callable[..., Any] | None, objective: Objective | None, layout: Layout
+    loss: Callable[..., Any] | None,
+    objective: Objective | None,
+    layout: Layout,
+    inputs: str | None,
 ) -> Objective:
     if loss is not None and objective is not None:
         raise ValueError("give a loss of (outputs, labels) or an objective, not both")
+    if objective is not None and inputs is not None:
+        raise ValueError(f"inputs={inputs!r} is for the objectives made here, not for your own")
     if objective is not None:
         return objective
-    return layout.objective() if loss is None else supervised(loss)
+    return layout.objective(inputs) if loss is None else supervised(loss, inputs=inputs)
+
+
+def _sampled(rate: Any) -> Any:
+    """A schedule as JSON, to tell whether a resumed run follows the same one."""
+    if callable(rate):
+        return [float(rate(step)) for step in (0, 1, 10, 100, 1000, 10_000)]
+    return None if rate is None else float(rate)
 
 
 def _steps(steps: int | None, epochs: int | None, feed: Feed) -> int:
@@ -216,6 +265,8 @@ def _scorer(
         return None
     examples = as_examples(held_out)
     scored = list(held_out) if examples is None else _padded(examples, batch_size)
+    if not scored:
+        raise ValueError("validation must hold at least one batch, got none")
     scored = [layout.place(part, batch_axis=0) for part in scored]
     evaluate = make_evaluate(objective)
     return lambda state: evaluate(state, scored)

@@ -55,7 +55,7 @@ class Progress:
             stop: the stopping rules of the run that goes on; those that the run had not begin anew.
         """
         kept = {name: tuple(map(float, numbers)) for name, numbers in saved["memories"]}
-        best = saved["best"]
+        best, same_rules = saved["best"], saved["rules"] == [repr(rule) for rule in stop]
         return cls(
             items=saved["items"],
             seconds=saved["seconds"],
@@ -65,14 +65,16 @@ class Progress:
                 kept.get(name, rule.start()) for name, rule in zip(names(stop), stop, strict=True)
             ),
             data=saved["data"],
-            reason=saved["reason"],
+            # What other rules said may not hold by these.
+            reason=saved["reason"] if same_rules else None,
         )
 
     def to_json(self, stop: Sequence[StoppingRule]) -> dict[str, Any]:
         """Returns what `from_json` restores; what rules remember as text, for JSON has no NaN."""
         remembered = zip(names(stop), self.memories, strict=True)
         memories = [[name, list(map(repr, memory))] for name, memory in remembered]
-        return dataclasses.asdict(self) | {"memories": memories}
+        rules = [repr(rule) for rule in stop]
+        return dataclasses.asdict(self) | {"memories": memories, "rules": rules}
 
 
 def names(stop: Sequence[StoppingRule]) -> list[str]:
@@ -137,7 +139,7 @@ class History:
         self.step += taken
         self.last_validation = None
         self._data = data
-        self._items += np.size(batches["labels"]) if "labels" in batches else 0
+        self._items += _count(batches)
         if "learning_rate" in metrics:
             self._rate = float(metrics["learning_rate"][-1])
         self._non_finite.look(metrics, batches, state, first_step=first)
@@ -155,8 +157,14 @@ class History:
         """Takes in a validation and returns its loss in nats.
 
         Raises:
-            NonFiniteLossError: if that is not a finite number.
+            ValueError: if nothing in it counted.
+            NonFiniteLossError: if its loss is not a finite number.
         """
+        if not totals.weight:
+            raise ValueError(
+                "validation holds nothing that counts: every example is masked, ignored or of "
+                "weight 0, or there is none"
+            )
         if not np.isfinite(totals.loss_nats):
             raise NonFiniteLossError(
                 f"training stopped at step {self.step}: validation loss {totals.loss_nats} nats, "
@@ -197,3 +205,9 @@ class History:
             self.stop_if(reason)
         if self._on_record is not None:
             self._on_record(record)
+
+
+def _count(batches: Mapping[str, Any]) -> int:
+    """Examples or tokens: one an integer label, or one a row where labels are distributions."""
+    labels = np.asarray(batches.get("labels", ()))
+    return labels.size if labels.dtype.kind in "iu" else int(np.prod(labels.shape[:2]))

@@ -31,6 +31,10 @@ class Layout:
     shard: str = "fsdp"
     specs: Mapping[str, PartitionSpec] | None = None
 
+    def __post_init__(self) -> None:
+        if self.mesh is None and (self.specs or self.shard not in ("fsdp", "replicated")):
+            raise ValueError(f"shard={self.shard!r} and specs want a mesh, got mesh=None")
+
     @property
     def model_axes(self) -> tuple[str, ...]:
         """The mesh axes that share parameters in use, and so not the examples."""
@@ -44,11 +48,12 @@ class Layout:
         names = () if self.mesh is None else self.mesh.axis_names
         return tuple(name for name in names if name not in self.model_axes)
 
-    def objective(self) -> Objective:
-        """Cross-entropy whose fused head is computed where its parts lie."""
+    def objective(self, inputs: str | None = None) -> Objective:
+        """Cross-entropy of the input named, whose fused head is computed where its parts lie."""
         if self.mesh is None:
-            return cross_entropy()
+            return cross_entropy(inputs=inputs)
         return cross_entropy(
+            inputs=inputs,
             linear_loss=functools.partial(
                 sharded_linear_cross_entropy,
                 mesh=self.mesh,

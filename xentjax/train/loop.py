@@ -45,7 +45,7 @@ class FitResult:
             `opt_state` is empty: averages are already in its parameters.
         best_step: the step of that validation.
         best_validation_nats: its loss in nats, or None where none was made.
-        records: everything recorded by this process, in order.
+        records: everything recorded, in order; from `fit` with those before a resumption.
         reason: why it ended: "all steps taken", what a stopping rule said, or a signal.
         interrupted: whether it was told to end from outside, and should be resumed.
         seconds: from first to last, compilation included, over all parts of a resumed run.

@@ -31,7 +31,7 @@ def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Object
     """The objective of a loss of (outputs, labels).
 
     total = Σ mᵢ wᵢ loss(model(xᵢ), yᵢ), weight = Σ mᵢ wᵢ, with the mask m from `where` and the
-    weights w from `weights` in the batch, both optional.
+    weights w from `weights` in the batch, both optional: one an example, [B], or one a loss.
 
     Args:
         loss: `loss(outputs, labels)`, one loss an example (or token), without a reduction; every
@@ -63,8 +63,8 @@ def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Object
         outputs, labels = model(batch[_input_name(batch, inputs)]), batch["labels"]
         losses = loss(outputs, labels, **fixed)
         _check_per_example(losses, labels)
-        where = batch.get("where")
-        total, weight = total_and_weight(losses, where=where, weights=batch.get("weights"))
+        where, weights = (_aligned(batch.get(name), losses) for name in ("where", "weights"))
+        total, weight = total_and_weight(losses, where=where, weights=weights)
         if outputs.ndim != labels.ndim + 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
             return total, weight, {}
         return total, weight, _hits(jnp.argmax(outputs, axis=-1), labels, where)
@@ -129,7 +129,8 @@ def _from_head(
     linear_loss: Callable[..., Any], inputs: str | None, model: Any, batch: Batch, key: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
     del key
-    labels, where, weights = batch["labels"], batch.get("where"), batch.get("weights")
+    labels = batch["labels"]
+    where, weights = (_aligned(batch.get(name), labels) for name in ("where", "weights"))
     total = linear_loss(
         model.hidden(batch[_input_name(batch, inputs)]),
         model.head_weight,
@@ -154,7 +155,7 @@ def _kept(batch: Batch, ignore_index: int | None, class_weights: Any) -> Batch:
     labels, batch = batch["labels"], dict(batch)
     if ignore_index is not None:
         keep = labels != ignore_index
-        batch["where"] = keep & batch["where"] if "where" in batch else keep
+        batch["where"] = keep & _aligned(batch["where"], keep) if "where" in batch else keep
         # Any class does for what is masked; the label itself would be refused.
         batch["labels"] = labels = jnp.where(keep, labels, 0)
     if class_weights is not None:
@@ -164,7 +165,9 @@ def _kept(batch: Batch, ignore_index: int | None, class_weights: Any) -> Batch:
             .at[labels]
             .get(mode="fill", fill_value=np.nan, wrap_negative_indices=False)
         )
-        batch["weights"] = weighs * batch["weights"] if "weights" in batch else weighs
+        batch["weights"] = (
+            weighs * _aligned(batch["weights"], weighs) if "weights" in batch else weighs
+        )
     return batch
 
 
@@ -178,6 +181,13 @@ def _input_name(batch: Batch, inputs: str | None) -> str:
             f"{'not clear' if inputs is None else f'to be {inputs!r}'}; name it with inputs=…"
         )
     return inputs
+
+
+def _aligned(scale: Any, losses: Any) -> Any:
+    """A mask or weights of whole examples, [B], made to fit several losses an example, [B, T]."""
+    if scale is None or scale.ndim >= losses.ndim or scale.shape != losses.shape[: scale.ndim]:
+        return scale
+    return scale.reshape(*scale.shape, *(1,) * (losses.ndim - scale.ndim))
 
 
 def _check_labels(batch: Batch) -> None:
@@ -194,7 +204,7 @@ def _check_per_example(losses: Any, labels: Any) -> None:
 
 
 def _hits(predicted: Any, labels: Any, where: Any) -> dict[str, Any]:
-    kept = jnp.ones(labels.shape, bool) if where is None else where
+    kept = jnp.broadcast_to(True if where is None else where, labels.shape)
     return {"correct": jnp.sum((predicted == labels) & kept), "count": jnp.sum(kept)}
 
 

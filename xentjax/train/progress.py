@@ -39,6 +39,7 @@ class FitProgress:
         """
         self.console = console or Console()
         self._title, self._items, self._validations = title, items, validations
+        self._steps, self._tenth, self._validated = max(steps, 1), 0, False
         self._train: Record | None = None
         self._warm: Record | None = None
         self._progress = Progress(
@@ -73,8 +74,18 @@ class FitProgress:
             self._warm = self._warm or record
             self._train = record
             self._progress.update(self._task, completed=record.step, figures=self._figures(record))
+            self._print_tenth(record)
         elif self._validations:
+            self._validated = True
             self.console.print(self._line(record), highlight=False)
+
+    def _print_tenth(self, record: Record) -> None:
+        """A log file with neither bar nor validations still says that training goes on."""
+        tenth = 10 * record.step // self._steps
+        if tenth > self._tenth and self._validations and not self._validated:
+            if not self.console.is_terminal:
+                self.console.print(f"step {record.step:>6,}  {self._figures(record)}")
+            self._tenth = tenth
 
     def _figures(self, record: Record) -> str:
         parts = [f"loss {record.loss_nats:.3f} nats"]

@@ -24,7 +24,7 @@ from typing import Any
 
 import jax
 
-from xentjax.train.record import Record
+from xentjax.train.record import Record, read_records
 
 _WRITTEN = (
     *("config.json", "environment.json", "metrics.jsonl", "summary.json", "sweep.json"),
@@ -57,8 +57,7 @@ class Run:
 
     def records(self, folder: str = "") -> tuple[Record, ...]:
         """The records of metrics.jsonl, those from before a resumption included."""
-        lines = (self.path / folder / "metrics.jsonl").read_text().splitlines()
-        return tuple(Record.from_metrics(json.loads(line)) for line in lines)
+        return read_records(self.path / folder / "metrics.jsonl")
 
     def remove_if_unused(self) -> bool:
         """Remove the directory where nothing but how the run was to start is in it.

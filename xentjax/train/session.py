@@ -17,7 +17,7 @@ from xentjax.train.checkpoint import Checkpoints
 from xentjax.train.checkpoint_directory import whole_steps
 from xentjax.train.loop import Best, Keeper
 from xentjax.train.metrics_file import trim_metrics
-from xentjax.train.record import Record
+from xentjax.train.record import Record, read_records
 from xentjax.train.signals import terminations
 from xentjax.train.state import TrainState
 
@@ -37,6 +37,7 @@ class Session:
         resumed: progress and best validation of the part before, or None.
         interrupted: says whether and by what the process was told to end.
         log: writes a record to metrics.jsonl.
+        before: the records of the parts before.
     """
 
     state: TrainState
@@ -44,6 +45,7 @@ class Session:
     resumed: tuple[Mapping[str, Any], Best | None] | None
     interrupted: Callable[[], str | None]
     log: Callable[[Record], None]
+    before: tuple[Record, ...] = ()
 
 
 @contextlib.contextmanager
@@ -73,7 +75,8 @@ def open_session(
     if directory is None:
         if resume:
             raise ValueError("resume wants the directory of the run to go on with, got None")
-        yield Session(state, None, None, lambda: None, lambda _: None)
+        with terminations() as interrupted:
+            yield Session(state, None, None, interrupted, lambda _: None)
         return
     path = Path(directory)
     metrics = path / "metrics.jsonl"
@@ -91,6 +94,7 @@ def open_session(
         if restored is not None:
             resumed = restored.progress, kept.restore_best(state)
             state = restored.state
+        before = read_records(metrics, until=int(state.step)) if restored else ()
         first = jax.process_index() == 0
         if first:
             path.mkdir(parents=True, exist_ok=True)
@@ -101,4 +105,4 @@ def open_session(
                 with metrics.open("a") as file:
                     file.write(json.dumps(record.to_metrics(), allow_nan=False) + "\n")
 
-        yield Session(state, kept, resumed, interrupted, log)
+        yield Session(state, kept, resumed, interrupted, log, before)

@@ -6,22 +6,26 @@ Schedulers send SIGTERM before they kill; Slurm sends SIGUSR1 ahead of the time 
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 # Windows has no SIGUSR1.
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)
+)
 
 
 @contextlib.contextmanager
 def terminations() -> Iterator[Callable[[], str | None]]:
-    """Turn the first SIGTERM or SIGUSR1 into a reason to stop, for `train_loop(interrupted=…)`.
+    """Turn the first SIGTERM, SIGUSR1 or Ctrl-C into a reason to stop, for `train_loop`.
 
-    The loop finishes the call it is in, keeps a checkpoint and returns with that reason, so that
-    the program can end with status 0. A second SIGTERM kills as it always does, for whoever cannot
-    wait; so does a second SIGUSR1. The handlers from before are back when the block is left.
+    The loop, which asks by `interrupted=…`, finishes the call it is in, keeps a checkpoint and
+    returns with that reason, so that the program can end with status 0. A second signal of a kind
+    does what it always does, for whoever cannot wait. The handlers from before are back when the
+    block is left.
 
     Python lets only the main thread set handlers: in any other thread nothing is set, and the
     callable always returns None.
@@ -41,7 +45,10 @@ def terminations() -> Iterator[Callable[[], str | None]]:
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
         reasons.append(f"terminated by {signal.Signals(number).name}; resume to go on")
-        signal.signal(number, signal.SIG_DFL)
+        by_hand = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if by_hand else signal.SIG_DFL)
+        if by_hand:
+            print("ending after this call; Ctrl-C again ends at once", file=sys.stderr, flush=True)
 
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

@@ -141,13 +141,30 @@ def make_step(
     )
 
     def step(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+        _check_stacked(batches)
         return jax.lax.scan(update, state, dict(batches))
 
     return jax.jit(step, donate_argnums=0)
 
 
+def _check_stacked(batches: Batch) -> None:
+    """Refuses a single batch, whose examples would be taken for steps."""
+    for name, array in batches.items():
+        if array.ndim < 2:
+            raise ValueError(
+                f"batches[{name!r}] has shape {array.shape}, wanted [steps, B, …]: one batch for "
+                "each step of the call; stack_batches([batch]) makes one step of a single batch"
+            )
+
+
 def stack_batches(batches: Sequence[Batch]) -> dict[str, np.ndarray]:
     """Stack batches of equal shapes into one dict of arrays [steps, …] for a step's scan.
+
+    Args:
+        batches: dicts of arrays, at least one.
+
+    Raises:
+        ValueError: if the shapes of an array differ, or it holds no numbers.
 
     Example:
         >>> stack_batches([{"x": [1, 2]}, {"x": [3, 4]}])["x"].tolist()
@@ -162,4 +179,11 @@ def stack_batches(batches: Sequence[Batch]) -> dict[str, np.ndarray]:
                 f"batches[{name!r}]: got shapes {sorted(found)}, wanted one shape to stack; drop "
                 "the short last batch (drop_remainder=True) or pad it (padded_batches)"
             )
-    return {name: np.stack([np.asarray(batch[name]) for batch in batches]) for name in shapes}
+    stacked = {name: np.stack([np.asarray(batch[name]) for batch in batches]) for name in shapes}
+    for name, array in stacked.items():
+        if not (array.dtype.kind in "iufb" or jnp.issubdtype(array.dtype, jnp.floating)):
+            raise ValueError(
+                f"batches[{name!r}] holds {array.dtype}, wanted numbers; leave it out of the "
+                "batches, or number it"
+            )
+    return stacked

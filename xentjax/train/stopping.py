@@ -7,7 +7,7 @@ left alone would have.
 
 import dataclasses
 import math
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from xentjax.train.record import Record
 
@@ -43,6 +43,7 @@ class EarlyStopping:
 
     patience: int = 5
     min_delta: float = 0.0
+    split: ClassVar[str] = "validation"
 
     def __post_init__(self) -> None:
         _check(self.patience >= 1, "patience", "at least 1", self.patience)
@@ -120,7 +121,7 @@ class Plateau:
 
     def look(self, memory: Memory, record: Record) -> tuple[Memory, str | None]:
         """Averages a training loss."""
-        if record.split != "train":
+        if record.split != "train" or math.isnan(record.loss_nats):
             return memory, None
         average, lowest, waited = memory
         share = 1 / self.window

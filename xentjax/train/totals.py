@@ -5,6 +5,7 @@ the host in double precision and divided once, at the end.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,8 +52,8 @@ class Totals:
 
     @property
     def loss_nats(self) -> float:
-        """The weighted mean loss in nats, 0 where nothing weighs anything."""
-        return self.loss / self.weight if self.weight else 0.0
+        """The weighted mean loss in nats; NaN where nothing weighs: 0 would be the best."""
+        return self.loss / self.weight if self.weight else math.nan
 
     @property
     def accuracy(self) -> float | None:

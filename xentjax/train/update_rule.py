@@ -23,8 +23,8 @@ def resolve_rule(optimizer: Any, schedule: Any, *, steps: int, **options: Any) -
     Args:
         optimizer: a name of `optim.optimizer`, a function of a learning rate, or an optax
             transformation.
-        schedule: the learning rate: a number, a (traced) scalar, a function of the step, or None
-            for a warm-up to 1e-3 and half a cosine down.
+        schedule: the learning rate: a number, a (traced) scalar, a function of the step, or the
+            name of a schedule with a peak of 1e-3; None for "warmup_cosine".
         steps: optimizer steps in all.
         **options: of the named optimizer or of the function.
 
@@ -38,7 +38,9 @@ def resolve_rule(optimizer: Any, schedule: Any, *, steps: int, **options: Any) -
                 "schedule out, or give a name or a function such as optim.adamw as the optimizer"
             )
         return UpdateRule(optimizer, None)
-    rate = optim.schedule("warmup_cosine", _PEAK, steps=steps) if schedule is None else schedule
+    rate = "warmup_cosine" if schedule is None else schedule
+    if isinstance(rate, str):
+        rate = optim.schedule(rate, _PEAK, steps=steps)
     make: Callable[..., Any] = optimizer if callable(optimizer) else _named(optimizer)
     return UpdateRule(make(rate, **options), rate)
 
