@@ -74,5 +74,6 @@ def test_the_summary_prints_the_best_rows_and_what_it_took():
     text = console.file.getvalue()
     assert "0.4000" in text
     assert "diverged" in text
-    assert "4 trials, 2 programs: 4.0 s compiling, 2.0 s running" in text
+    assert "4 trials, 2 programs, the best 3 shown" in text
+    assert "4.0 s compiling, 2.0 s running" in text
     assert "all with name adam" in text

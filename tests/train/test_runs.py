@@ -10,6 +10,7 @@ import pytest
 import xentjax
 from xentjax.jobs.config import LanguageConfig, RunOptions
 from xentjax.train import Record, create_run
+from xentjax.train.record import read_records
 from xentjax.train.runs import environment
 
 
@@ -61,10 +62,12 @@ def test_records_are_read_back_as_they_were_written(tmp_path):
     ]
     lines = [json.dumps(record.to_metrics(), allow_nan=False) + "\n" for record in records]
     (run.path / "metrics.jsonl").write_text("".join(lines))
-    read = run.records()
+    read = read_records(run.path / "metrics.jsonl")
     assert read[0] == records[0]
     assert math.isnan(read[1].loss_nats)
     assert read[1].skipped == 3
+    assert read_records(run.path / "metrics.jsonl", until=2) == read[:1]
+    assert read_records(run.path / "none.jsonl") == ()
 
 
 def test_a_run_to_resume_is_the_one_of_that_very_name(tmp_path):

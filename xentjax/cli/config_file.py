@@ -9,10 +9,13 @@
 What is typed after it wins.
 """
 
+import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from xentjax.cli.subjects import config_type, options
 
 _FLAG = "--config"
 
@@ -40,12 +43,22 @@ def with_config_file(words: Sequence[str]) -> list[str]:
         raise ValueError(f"{_FLAG} {path}: there is no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{_FLAG} {path}: {error}") from error
+    _check_keys(path, content, options(config_type(*words[:2])))
     rest = words[2:at] + words[at + 2 :]
     typed = {word.split("=")[0] for word in rest}
     read = [
         word for flag, values in _flags(content) if flag not in typed for word in (flag, *values)
     ]
     return [*words[:2], *read, *rest]
+
+
+def _check_keys(path: Path, content: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for flag, _ in _flags(content):
+        if flag not in known:
+            near = difflib.get_close_matches(flag, known, n=1)
+            hint = f"; did you mean {near[0][2:].replace('-', '_')!r}?" if near else ""
+            key = flag[2:].replace("-", "_")
+            raise ValueError(f"{_FLAG} {path}: there is no option {key!r}{hint}")
 
 
 def _split(word: str) -> list[str]:

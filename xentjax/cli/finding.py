@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xentjax.cli.options import FindForCNN, FindForDigits, FindForGPT, writable
-from xentjax.jobs.config import LanguageConfig
+from xentjax.jobs.config import ImageConfig, LanguageConfig, TabularConfig
 from xentjax.jobs.corpus import read_corpus
 from xentjax.jobs.language import language_task
 from xentjax.jobs.tabular import load_table, tabular_task
@@ -20,10 +20,15 @@ _MEANING = {
     "steepest": "where the loss falls fastest",
     "valley": "midway down the longest fall, a flat start included",
 }
+_WITHOUT_USE = (
+    *("learning_rate", "schedule", "ema", "accumulate", "early_stopping", "target_loss"),
+    *("time_budget", "fast_dev_run", "overfit_batches"),
+)
 
 
 def run_finder(options: FindForDigits | FindForCNN | FindForGPT, console: Console) -> None:
     """Run the test, draw the curve and print the suggestions."""
+    _refuse_the_rest(options.job)
     require_matplotlib()
     picture = writable(options.finder.picture)
     job, task = options.job, _task(options)
@@ -50,6 +55,18 @@ def run_finder(options: FindForDigits | FindForCNN | FindForGPT, console: Consol
     for note in curve.notes:
         console.print(escape(note))
     console.print(f"The curve is drawn in [bold]{escape(str(picture))}[/bold].", soft_wrap=True)
+
+
+def _refuse_the_rest(job: TabularConfig | ImageConfig | LanguageConfig) -> None:
+    """An option of a training that a range test has no use for would be ignored."""
+    plain, given = type(job)(), []
+    if job.run != plain.run:
+        given += ["--name, --out, --overwrite, --resume, --checkpoint-every or --tensorboard"]
+    for name in _WITHOUT_USE:
+        if getattr(job.training, name) != getattr(plain.training, name):
+            given.append("--" + name.replace("_", "-"))
+    if given:
+        raise ValueError(f"lr-find has no use for {', '.join(given)}; leave it out")
 
 
 def _task(options: FindForDigits | FindForCNN | FindForGPT) -> Task:

@@ -12,7 +12,7 @@ from xentjax.train.runs import Run
 
 
 def print_tabular(
-    summary: TabularSummary, run: Run, console: Console, *, model: str = "MLP"
+    summary: TabularSummary, run: Run | None, console: Console, *, model: str = "MLP"
 ) -> None:
     """One row a seed, the mean below, and how far the mean can be trusted."""
     many = len(summary.seeds) > 1
@@ -48,7 +48,7 @@ def print_tabular(
     _print_end(run, summary.seconds, console)
 
 
-def print_language(summary: LanguageSummary, run: Run, console: Console) -> None:
+def print_language(summary: LanguageSummary, run: Run | None, console: Console) -> None:
     """The model beside its baselines on the same bytes, and a sample of what it writes."""
     size = summary.split_bytes
     table = Table(
@@ -89,7 +89,10 @@ def _mean_accuracy(summary: TabularSummary) -> str:
     return f"{summary.test_accuracy:.2%}" + ("" if spread is None else f" ± {spread:.2%}")
 
 
-def _print_end(run: Run, seconds: float, console: Console) -> None:
-    console.print(
-        f"{seconds:.0f} s. Curves and figures are in [bold]{escape(str(run.path))}[/bold]."
+def _print_end(run: Run | None, seconds: float, console: Console) -> None:
+    kept = (
+        "Everything fits together; of a fast dev run nothing is kept."
+        if run is None
+        else f"Curves and figures are in [bold]{escape(str(run.path))}[/bold]."
     )
+    console.print(f"{seconds:.0f} s. {kept}")

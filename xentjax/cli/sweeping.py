@@ -18,8 +18,10 @@ _NUMBERS = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
 def run_sweep(config: SweepConfig, console: Console) -> None:
     """Train, draw and print."""
     require_matplotlib()
-    run = create_run(config.run.out, config.run_name, overwrite=config.run.overwrite)
+    run = create_run(config.out, config.run_name, overwrite=config.overwrite)
     try:
+        if not console.is_terminal:
+            console.print("compiling and training all trials …")
         with console.status("compiling and training all trials") as status:
 
             def tell(rows: Sequence[SweepRow]) -> None:

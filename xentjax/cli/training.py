@@ -52,7 +52,8 @@ def _train_rows(config: TabularConfig | ImageConfig, run: Run, console: Console)
         title=f"{model} on {summary.dataset}: test accuracy {summary.test_accuracy:.1%}",
         log_loss=True,
     )
-    print_tabular(summary, run, console, model=model)
+    kept = None if config.training.fast_dev_run else run
+    print_tabular(summary, kept, console, model=model)
 
 
 def _train_gpt(config: LanguageConfig, run: Run, console: Console) -> None:
@@ -68,7 +69,7 @@ def _train_gpt(config: LanguageConfig, run: Run, console: Console) -> None:
     with _loggers(config, run) as log:
         observe = None if log is None else functools.partial(log, config.seed)
         summary, _ = train_language(config, run, console=console, on_record=observe, on_tested=draw)
-    print_language(summary, run, console)
+    print_language(summary, None if config.training.fast_dev_run else run, console)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ context.
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -119,11 +120,11 @@ def train_language(
         directory=run.path,
         checkpoint_every=config.run.checkpoint_every,
         resume=config.run.resume,
-        config=dataclasses.asdict(dataclasses.replace(config, run=RunOptions())),
+        config=_trained_with(config),
         on_record=on_record,
         console=console,
     )
-    records = run.records()
+    records = result.records
     test = task.score(result.best, "test")
     summary = _summarize(config, corpus, result, test, started)
     run.write_json("summary.json", dataclasses.asdict(summary))
@@ -134,6 +135,13 @@ def train_language(
     summary = dataclasses.replace(summary, sample=sample, seconds=seconds)
     run.write_json("summary.json", dataclasses.asdict(summary))
     return summary, records
+
+
+def _trained_with(config: LanguageConfig) -> dict[str, Any]:
+    """The options that training depends on: neither where it is kept nor what is sampled after."""
+    options = dataclasses.asdict(dataclasses.replace(config, run=RunOptions()))
+    sampling = ("prompt", "sample_length", "temperature", "top_k")
+    return {name: value for name, value in options.items() if name not in sampling}
 
 
 def language_task(config: LanguageConfig, corpus: Corpus) -> Task:
@@ -161,6 +169,7 @@ def language_task(config: LanguageConfig, corpus: Corpus) -> Task:
             # Half a window of context for every byte, at twice the cost, paid only once.
             "test": _windows(config, corpus, "test", stride=max(1, config.block // 2)),
         },
+        learning_rate=2e-3,
         steps=config.steps,
         steps_per_call=_STEPS_PER_CALL,
         validate_every=_validation_interval(config.steps),

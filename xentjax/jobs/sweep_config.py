@@ -1,9 +1,10 @@
 """The options of `xentjax sweep digits`; nothing here imports flax."""
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
-from xentjax.jobs.config import Activation, Optimizer, RunOptions
+from xentjax.jobs.config import Activation, Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,12 @@ class SweepConfig:
     """Decides which rows are held out."""
     seed: int = 0
     """Of the random draws."""
-    run: RunOptions = dataclasses.field(default_factory=RunOptions)
+    name: str | None = None
+    """Name of the run; sweep by default."""
+    out: Path = Path("runs")
+    """Where the run's directory goes."""
+    overwrite: bool = False
+    """Replace a run of that name; otherwise the new one becomes name-2, name-3, …"""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "weight_decay", "dropout", "label_smoothing"):
@@ -67,4 +73,4 @@ class SweepConfig:
     @property
     def run_name(self) -> str:
         """The name asked for, or sweep."""
-        return self.run.name or "sweep"
+        return self.name or "sweep"

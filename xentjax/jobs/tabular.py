@@ -116,7 +116,7 @@ def train_tabular(
     for seed in seeds:
         result = _train_seed(config, task, seed, run, console, on_record)
         summaries.append(_summarize_seed(task, seed, result))
-        records[seed] = run.records(f"seed-{seed}")
+        records[seed] = result.records
         parameters = result.best.parameter_count
     summary = _summarize(table, task, tuple(summaries), parameters, started)
     run.write_json("summary.json", dataclasses.asdict(summary))
@@ -152,6 +152,7 @@ def tabular_task(config: TabularConfig | ImageConfig, table: Table) -> Task:
         make_model=functools.partial(_model, config, table),
         make_batches=functools.partial(_batches, parts.pop("train"), config.batch_size),
         held_out=parts,
+        learning_rate=3e-3,
         steps=steps,
         steps_per_call=min(per_epoch, steps),
         validate_every=min(per_epoch, steps),

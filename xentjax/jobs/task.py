@@ -23,6 +23,9 @@ from xentjax.train.state import TrainState
 from xentjax.train.stopping import EarlyStopping, StoppingRule, TargetLoss, TimeBudget
 from xentjax.train.totals import Totals
 
+# Their learning rate is a factor on what they find.
+_FINDS_ITS_RATE = ("dog", "lbfgs", "prodigy")
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -34,6 +37,7 @@ class Task:
         make_model: seed → model.
         make_batches: seed → batches without end, in an order of that seed.
         held_out: "validation" and "test" → arrays [N, …], scored whole.
+        learning_rate: the peak where the options name none.
         steps: optimizer steps of a training.
         steps_per_call: steps in one compiled call.
         validate_every: steps between validations.
@@ -47,6 +51,7 @@ class Task:
     make_model: Callable[[int], Any]
     make_batches: Callable[[int], Iterable[Batch]]
     held_out: Mapping[str, Mapping[str, np.ndarray]]
+    learning_rate: float
     steps: int
     steps_per_call: int
     validate_every: int
@@ -101,7 +106,7 @@ def train_task(
         objective=training_objective(options),
         evaluation=task.evaluation,
         optimizer=training_optimizer(options),
-        schedule=optim.schedule(options.schedule, options.learning_rate, steps=task.steps),
+        schedule=optim.schedule(options.schedule, _peak(task, options), steps=task.steps),
         steps=task.steps,
         batch_size=task.batch_size,
         accumulate=options.accumulate,
@@ -125,6 +130,12 @@ def train_task(
     if result.interrupted:
         raise Interrupted(f"{task.title}, step {int(result.state.step)}: {result.reason}")
     return result
+
+
+def _peak(task: Task, options: TrainingOptions) -> float:
+    if options.learning_rate is not None:
+        return options.learning_rate
+    return 1.0 if options.optimizer in _FINDS_ITS_RATE else task.learning_rate
 
 
 def training_objective(options: TrainingOptions) -> Objective:

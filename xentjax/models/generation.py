@@ -73,6 +73,8 @@ def generate(
     config = model.config
     prompt = _check_prompt(prompt_tokens, config.vocab_size)
     _check_options(length, temperature, top_k, top_p, config.vocab_size)
+    if not isinstance(key, jax.Array):
+        raise TypeError(f"key must be a key of jax.random, got {key!r}; give jax.random.key(0)")
     seen = np.atleast_2d(prompt)[:, -config.block_size :]
     padded = np.zeros((seen.shape[0], config.block_size), np.int32)
     padded[:, : seen.shape[1]] = seen

@@ -147,6 +147,11 @@ def _averaged(
     gain: Callable[[Integer[Array, ""]], Float[Array, ""]],
 ) -> optax.GradientTransformationExtraArgs:
     """x̄ ← x̄ + gain(t)·(θₜ − x̄): a gain of 1 takes the weights, of 0 keeps the average."""
+    if not isinstance(rule, optax.GradientTransformation):
+        raise TypeError(
+            f"rule must be an optax transformation, got a {type(rule).__name__}; call the recipe "
+            "first: ema(adamw(1e-3))"
+        )
     inner_rule = optax.with_extra_args_support(rule)
 
     def init(params: PyTree) -> AveragedState:

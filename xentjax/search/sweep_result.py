@@ -156,9 +156,10 @@ class SweepResult:
             rows: how many.
         """
         programs = "1 program" if self.programs == 1 else f"{self.programs} programs"
+        shown = f", the best {rows} shown" if len(self.rows) > rows else ""
         caption = (
-            f"{len(self.rows)} trials, {programs}: {self.compile_seconds:.1f} s compiling, "
-            f"{self.run_seconds:.1f} s running"
+            f"{len(self.rows)} trials, {programs}{shown}\n"
+            f"{self.compile_seconds:.1f} s compiling, {self.run_seconds:.1f} s running"
         )
         names, fixed = self._varied()
         if fixed:

@@ -88,7 +88,8 @@ def as_examples(data: Data) -> Any:
         return None
     raise TypeError(
         f"data: got a {type(data).__name__}{' of arrays' if arrays else ''}, wanted a dict of "
-        "arrays, a pair (inputs, labels), or an iterable of batches, each a dict of arrays"
+        "arrays, a pair (inputs, labels), windows of tokens (xentjax.data.TokenWindows), or an "
+        "iterable of batches, each a dict of arrays"
     )
 
 

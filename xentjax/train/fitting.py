@@ -40,7 +40,7 @@ def fit(
     *,
     loss: Callable[..., Any] | None = None,
     objective: Objective | None = None,
-    inputs: str | None = None,
+    inputs: str | Sequence[str] | None = None,
     evaluation: Objective | None = None,
     optimizer: Any = "adamw",
     schedule: Any = None,
@@ -79,7 +79,8 @@ def fit(
         loss: `loss(outputs, labels)`, one an example; by default softmax cross-entropy, fused with
             the model's head where the logits would be large.
         objective: `(model, batch, key) → (total, weight, sums)`, in place of a loss.
-        inputs: the name of the model's input, where `data` hold more beside the labels.
+        inputs: the name of the model's input, where `data` hold more beside the labels; or
+            several: ("tokens", "lengths") is model(tokens, lengths=lengths).
         evaluation: the objective of the validation; by default the same.
         optimizer: a name of `optim.optimizer`, a function of a learning rate such as
             `optim.adamw`, or an optax transformation.
@@ -229,7 +230,7 @@ def _objective(
     loss: Callable[..., Any] | None,
     objective: Objective | None,
     layout: Layout,
-    inputs: str | None,
+    inputs: str | Sequence[str] | None,
 ) -> Objective:
     if loss is not None and objective is not None:
         raise ValueError("give a loss of (outputs, labels) or an objective, not both")
@@ -243,7 +244,7 @@ def _objective(
 def _sampled(rate: Any) -> Any:
     """A schedule as JSON, to tell whether a resumed run follows the same one."""
     if callable(rate):
-        return [float(rate(step)) for step in (0, 1, 10, 100, 1000, 10_000)]
+        return [float(np.asarray(rate(step))) for step in (0, 1, 10, 100, 1000, 10_000)]
     return None if rate is None else float(rate)
 
 

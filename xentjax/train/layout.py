@@ -5,7 +5,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jax.sharding import Mesh, PartitionSpec
 
@@ -48,7 +48,7 @@ class Layout:
         names = () if self.mesh is None else self.mesh.axis_names
         return tuple(name for name in names if name not in self.model_axes)
 
-    def objective(self, inputs: str | None = None) -> Objective:
+    def objective(self, inputs: str | Sequence[str] | None = None) -> Objective:
         """Cross-entropy of the input named, whose fused head is computed where its parts lie."""
         if self.mesh is None:
             return cross_entropy(inputs=inputs)

@@ -117,8 +117,10 @@ def train_loop(
             state, which is also kept as a checkpoint.
         ValueError: if the batches end before the steps do.
     """
-    every = validate_every or max(1, steps // 10)
-    _check_counts(steps=steps, steps_per_call=steps_per_call, every=every, max_skips=max_skips)
+    every = max(1, steps // 10) if validate_every is None else validate_every
+    _check_counts(
+        steps=steps, steps_per_call=steps_per_call, validate_every=every, max_skips=max_skips
+    )
     progress, best = Progress.start(stop), None
     if resumed is not None:
         progress, best = Progress.from_json(resumed[0], stop), resumed[1]

@@ -24,7 +24,8 @@ class NonFiniteLossError(ArithmeticError, ValueError):
     Attributes:
         step: the first of these steps, counting from 1; it is also the number of its batch.
         batch: the newest of these batches.
-        state: the training state, with parameters from before that step.
+        state: the training state, which no such step has changed; good steps after these in the
+            same call have.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class NonFiniteSteps:
                 raise NonFiniteLossError(
                     f"training stopped at step {first}: {figures}"
                     + (f", and so the {self._most - 1} steps after it" if self._most > 1 else "")
-                    + f"; the parameters are those from before it. In batch {first}, {_LOOK_FOR}",
+                    + f"; none of these changed the parameters. In batch {first}, {_LOOK_FOR}",
                     step=first,
                     batch={name: array[place] for name, array in batches.items()},
                     state=state,

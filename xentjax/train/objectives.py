@@ -7,7 +7,7 @@ which leaves the logits out where they would be large.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ _BESIDE_INPUTS = ("labels", "where", "weights")
 _LARGE_LOGITS = 1 << 24
 
 
-def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Objective:
+def supervised(loss: Callable[..., Any], *, inputs: str | Sequence[str] | None = None) -> Objective:
     """The objective of a loss of (outputs, labels).
 
     total = Σ mᵢ wᵢ loss(model(xᵢ), yᵢ), weight = Σ mᵢ wᵢ, with the mask m from `where` and the
@@ -37,7 +37,8 @@ def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Object
         loss: `loss(outputs, labels)`, one loss an example (or token), without a reduction; every
             loss of `xentjax.losses` is one.
         inputs: the name of the model's input in the batch; None where it is the only array beside
-            `labels`, `where` and `weights`.
+            `labels`, `where` and `weights`. Of several names the first is passed by position, the
+            others by keyword: ("tokens", "lengths") is model(tokens, lengths=lengths).
 
     Returns:
         An objective. Its sums hold `correct` and `count` where the labels are integers and the
@@ -60,7 +61,7 @@ def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Object
     def objective(model: Any, batch: Batch, key: Any) -> tuple[Any, Any, dict[str, Any]]:
         del key
         _check_labels(batch)
-        outputs, labels = model(batch[_input_name(batch, inputs)]), batch["labels"]
+        outputs, labels = _called(model, batch, inputs), batch["labels"]
         losses = loss(outputs, labels, **fixed)
         _check_per_example(losses, labels)
         where, weights = (_aligned(batch.get(name), losses) for name in ("where", "weights"))
@@ -74,7 +75,7 @@ def supervised(loss: Callable[..., Any], *, inputs: str | None = None) -> Object
 
 def cross_entropy(
     *,
-    inputs: str | None = None,
+    inputs: str | Sequence[str] | None = None,
     fused: bool | None = None,
     ignore_index: int | None = None,
     class_weights: Any = None,
@@ -87,7 +88,7 @@ def cross_entropy(
     they would take 64 MiB; below that the dense loss is as fast and also counts the hits.
 
     Args:
-        inputs: the name of the model's input in the batch; None where it is clear.
+        inputs: the name of the model's input in the batch, or several, as for `supervised`.
         fused: True or False decides for itself.
         ignore_index: labels equal to it are left out, such as −100 in padded text.
         class_weights: `[C]`, multiplies each example by the weight of its label, in the loss and
@@ -119,20 +120,23 @@ def cross_entropy(
                 f"fused=True wants a model with hidden(x) and head_weight, got {type(model)}; "
                 "give it both, or leave fused out"
             )
-        large = able and batch["labels"].size * model.head_weight.shape[1] >= _LARGE_LOGITS
+        indices = jnp.issubdtype(batch["labels"].dtype, jnp.integer)
+        large = (
+            able and indices and batch["labels"].size * model.head_weight.shape[1] >= _LARGE_LOGITS
+        )
         return (head if (large if fused is None else fused) else dense)(model, batch, key)
 
     return objective
 
 
 def _from_head(
-    linear_loss: Callable[..., Any], inputs: str | None, model: Any, batch: Batch, key: Any
+    linear_loss: Callable[..., Any], inputs: Any, model: Any, batch: Batch, key: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
     del key
     labels = batch["labels"]
     where, weights = (_aligned(batch.get(name), labels) for name in ("where", "weights"))
     total = linear_loss(
-        model.hidden(batch[_input_name(batch, inputs)]),
+        _called(model.hidden, batch, inputs),
         model.head_weight,
         labels,
         bias=_head_bias(model),
@@ -171,16 +175,16 @@ def _kept(batch: Batch, ignore_index: int | None, class_weights: Any) -> Batch:
     return batch
 
 
-def _input_name(batch: Batch, inputs: str | None) -> str:
+def _called(function: Callable[..., Any], batch: Batch, inputs: Any) -> Any:
+    """The model, or its `hidden`, applied to the inputs of the batch."""
     candidates = [name for name in batch if name not in _BESIDE_INPUTS]
-    if inputs is None and len(candidates) == 1:
-        return candidates[0]
-    if inputs is None or inputs not in batch:
+    names = [inputs] if isinstance(inputs, str) else list(inputs or candidates)
+    if not names or set(names) - set(batch) or (inputs is None and len(names) > 1):
         raise ValueError(
             f"batch holds {sorted(batch)}, and the model's input is "
             f"{'not clear' if inputs is None else f'to be {inputs!r}'}; name it with inputs=…"
         )
-    return inputs
+    return function(batch[names[0]], **{name: batch[name] for name in names[1:]})
 
 
 def _aligned(scale: Any, losses: Any) -> Any:

@@ -24,8 +24,6 @@ from typing import Any
 
 import jax
 
-from xentjax.train.record import Record, read_records
-
 _WRITTEN = (
     *("config.json", "environment.json", "metrics.jsonl", "summary.json", "sweep.json"),
     *("curves.png", "heat_map.png", "parallel.png"),
@@ -54,10 +52,6 @@ class Run:
         """Write a JSON file; dataclasses and paths inside are converted, NaN is refused."""
         text = json.dumps(content, indent=2, default=_plain, allow_nan=False)
         (self.path / file).write_text(text + "\n")
-
-    def records(self, folder: str = "") -> tuple[Record, ...]:
-        """The records of metrics.jsonl, those from before a resumption included."""
-        return read_records(self.path / folder / "metrics.jsonl")
 
     def remove_if_unused(self) -> bool:
         """Remove the directory where nothing but how the run was to start is in it.

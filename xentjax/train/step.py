@@ -80,7 +80,8 @@ def make_update(
             value_fn=lambda params, *_: gradients(params)[0][0],
             grad_fn=lambda params, *_: gradients(params)[1],
         )
-        grad_norm = optax.tree.norm(grads)
+        # In float32: of 16-bit gradients the squares overflow where the gradients do not.
+        grad_norm = optax.tree.norm(optax.tree.cast(grads, jnp.float32))
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         metrics |= {"grad_norm": grad_norm, "skipped": jnp.where(finite, 0, 1)}
         if learning_rate is not None:

@@ -31,7 +31,7 @@ class StoppingRule(Protocol):
 class EarlyStopping:
     """Stops when the validation loss has not improved for `patience` validations.
 
-    Against overfitting: the parameters of the best validation are kept by `train`.
+    Against overfitting: `fit` and `train_loop` keep the parameters of the best validation.
 
     Attributes:
         patience: validations without improvement that are one too many, at least 1.
