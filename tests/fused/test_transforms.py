@@ -242,6 +242,7 @@ SLOW = {
         "hessian, reverse over forward",
         "hvp, reverse over forward",
         "checkpoint, second derivative",
+        "third derivative",
     ),
     "none": (
         "jacfwd",

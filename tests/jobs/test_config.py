@@ -21,8 +21,8 @@ from xentjax.jobs.config import (
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        (TabularConfig, {"seeds": 0}, "seeds must be above 0, got 0"),
-        (TabularConfig, {"steps": 0}, "steps must be above 0, got 0"),
+        (TabularConfig, {"seeds": 0}, "seeds must be above 0 and finite, got 0"),
+        (TabularConfig, {"steps": 0}, "steps must be above 0 and finite, got 0"),
         (TabularConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         (TabularConfig, {"seed": -1}, "seed must not be negative, got -1"),
         (TabularConfig, {"hidden": (8, 0)}, "hidden widths must be at least 1"),

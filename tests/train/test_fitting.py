@@ -79,6 +79,13 @@ def test_optimizers_that_want_more_than_gradients_get_it(name):
     assert result.best_validation_nats < 0.7 * first.loss_nats
 
 
+@pytest.mark.parametrize("name", optim.RATE_FREE)
+def test_optimizers_that_find_their_rate_learn_with_the_default_schedule(name):
+    result = fit(model(), ROWS, optimizer=name, steps=60, batch_size=64, validation=HELD_OUT)
+    first = next(record for record in result.records if record.split == "validation")
+    assert result.best_validation_nats < 0.9 * first.loss_nats
+
+
 def test_averages_are_what_is_validated_and_returned():
     def make(rate):
         return optim.ema(optim.adam(rate), decay=0.9)

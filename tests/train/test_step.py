@@ -153,6 +153,19 @@ def test_a_step_that_is_not_finite_changes_nothing_but_the_step(poison):
     np.testing.assert_array_equal(counts, rest)
 
 
+def test_an_update_that_is_not_finite_is_skipped_though_loss_and_gradient_are_sound():
+    def to_nan(updates, state, params=None):
+        del params
+        return jax.tree.map(lambda leaf: leaf * jnp.nan, updates), state
+
+    optimizer = optax.GradientTransformation(lambda _: (), to_nan)
+    state = make_state(optimizer)
+    before = jax.tree.map(np.array, state.params)
+    state, metrics = make_step(cross_entropy(), optimizer)(state, stack_batches(make_batches()))
+    assert metrics["skipped"].tolist() == [1] * STEPS
+    jax.tree.map(np.testing.assert_array_equal, state.params, before)
+
+
 @pytest.mark.parametrize("accumulate", [2, 3, 6])
 def test_accumulation_equals_the_large_batch_whatever_the_parts_weigh(accumulate):
     config = MLPConfig(in_features=4, hidden_features=(8,), classes=3)

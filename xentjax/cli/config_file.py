@@ -18,6 +18,8 @@ from typing import Any
 from xentjax.cli.subjects import config_type, options
 
 _FLAG = "--config"
+# Typing one puts the other of the file out of force.
+_OTHER = {"--steps": "--epochs", "--epochs": "--steps"}
 
 
 def with_config_file(words: Sequence[str]) -> list[str]:
@@ -46,14 +48,19 @@ def with_config_file(words: Sequence[str]) -> list[str]:
     _check_keys(path, content, options(config_type(*words[:2])))
     rest = words[2:at] + words[at + 2 :]
     typed = {word.split("=")[0] for word in rest}
+    typed |= {_OTHER[flag] for flag in typed if flag in _OTHER}
     read = [
-        word for flag, values in _flags(content) if flag not in typed for word in (flag, *values)
+        word
+        for flag, values in _flags(content)
+        if flag.split("=")[0] not in typed
+        for word in (flag, *values)
     ]
     return [*words[:2], *read, *rest]
 
 
 def _check_keys(path: Path, content: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    for flag, _ in _flags(content):
+    for typed, _ in _flags(content):
+        flag = typed.split("=")[0]
         if flag not in known:
             near = difflib.get_close_matches(flag, known, n=1)
             hint = f"; did you mean {near[0][2:].replace('-', '_')!r}?" if near else ""
@@ -77,4 +84,5 @@ def _flags(content: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         elif isinstance(value, list):
             yield flag, [str(item) for item in value]
         else:
-            yield flag, [str(value)]
+            # Joined, for a value may begin with a dash.
+            yield f"{flag}={value}", []

@@ -70,6 +70,8 @@ def writable(path: Path) -> Path:
     Raises:
         ValueError: if there can be no such folder.
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; name the picture in it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,6 +20,9 @@ _MODELS = {
 
 def run_summary(options: Options, console: Console) -> None:
     """Print the table."""
+    for size in ("batch", "side", "length"):
+        if getattr(options, size, 1) < 1:
+            raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
     name, model_type = _MODELS[type(options)]
     summary = summarize(abstract_model(model_type, options.model), _input(options))
     table = Table(

@@ -4,6 +4,7 @@ Nothing here imports flax, so that `--help` is quick. A field's docstring is its
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -45,13 +46,13 @@ Schedule: TypeAlias = Literal[
 
 def _check_positive(config: object, names: Sequence[str]) -> None:
     for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
+        if not 0 < getattr(config, name) < math.inf:
+            raise ValueError(f"{name} must be above 0 and finite, got {getattr(config, name)}")
 
 
 def _check_not_negative(config: object, names: Sequence[str]) -> None:
     for name in names:
-        if not getattr(config, name) >= 0:
+        if not 0 <= getattr(config, name) < math.inf:
             raise ValueError(f"{name} must not be negative, got {getattr(config, name)}")
 
 
@@ -68,7 +69,7 @@ class TrainingOptions:
     optimizer: Optimizer = "adamw"
     """Update rule."""
     learning_rate: float | None = None
-    """Peak of the schedule: 3e-3 for digits and cnn, 2e-3 for gpt; 1 for prodigy, dog and lbfgs."""
+    """Peak of the schedule: 3e-3 for digits and cnn, 2e-3 for gpt, 1 for dog, lbfgs and prodigy."""
     schedule: Schedule = "warmup_cosine"
     """Course of the learning rate; a warm-up takes a twentieth of the steps."""
     weight_decay: float = 0.0
@@ -100,6 +101,8 @@ class TrainingOptions:
         _check_positive(self, [name for name in known if getattr(self, name) is not None])
         if self.ema is not None:
             _check_shares(self, ("ema",))
+        if self.target_loss is not None and not math.isfinite(self.target_loss):
+            raise ValueError(f"target_loss must be finite, got {self.target_loss}")
 
 
 @dataclasses.dataclass(frozen=True)

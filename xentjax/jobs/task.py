@@ -23,9 +23,6 @@ from xentjax.train.state import TrainState
 from xentjax.train.stopping import EarlyStopping, StoppingRule, TargetLoss, TimeBudget
 from xentjax.train.totals import Totals
 
-# Their learning rate is a factor on what they find.
-_FINDS_ITS_RATE = ("dog", "lbfgs", "prodigy")
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -106,7 +103,7 @@ def train_task(
         objective=training_objective(options),
         evaluation=task.evaluation,
         optimizer=training_optimizer(options),
-        schedule=optim.schedule(options.schedule, _peak(task, options), steps=task.steps),
+        schedule=_schedule(task, options),
         steps=task.steps,
         batch_size=task.batch_size,
         accumulate=options.accumulate,
@@ -132,10 +129,11 @@ def train_task(
     return result
 
 
-def _peak(task: Task, options: TrainingOptions) -> float:
-    if options.learning_rate is not None:
-        return options.learning_rate
-    return 1.0 if options.optimizer in _FINDS_ITS_RATE else task.learning_rate
+def _schedule(task: Task, options: TrainingOptions) -> optim.Schedule:
+    if options.learning_rate is None and options.optimizer in optim.RATE_FREE:
+        return optim.constant(1.0)
+    peak = task.learning_rate if options.learning_rate is None else options.learning_rate
+    return optim.schedule(options.schedule, peak, steps=task.steps)
 
 
 def training_objective(options: TrainingOptions) -> Objective:

@@ -13,7 +13,7 @@ from xentjax.optim.parameter_free import dog, prodigy
 from xentjax.optim.penalties import elastic_net, l1, l2
 from xentjax.optim.plateau import plateau
 from xentjax.optim.progress import Schedule
-from xentjax.optim.recipes import optimizer, optimizer_options
+from xentjax.optim.recipes import RATE_FREE, optimizer, optimizer_options
 from xentjax.optim.schedule_free import schedule_free
 from xentjax.optim.schedules import schedule
 from xentjax.optim.second_order import lbfgs
@@ -22,6 +22,7 @@ from xentjax.optim.update import extra_arguments, update
 from xentjax.optim.warmups import inverse_sqrt, warmup_cosine, warmup_stable_decay
 
 __all__ = [
+    "RATE_FREE",
     "AveragedState",
     "Schedule",
     "adafactor",

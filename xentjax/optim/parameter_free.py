@@ -16,6 +16,8 @@ from xentjax.optim.masks import decay_mask
 from xentjax.optim.ranges import Scalar, check_not_negative, check_positive, check_unit, is_known
 from xentjax.optim.rates import LearningRate
 
+_LEAST = 1e-6  # of a schedule whose scale is 1
+
 
 def prodigy(
     learning_rate: LearningRate = 1.0,
@@ -57,8 +59,13 @@ def prodigy(
     """
     check_positive(learning_rate=learning_rate, eps=eps, initial=initial)
     check_unit(b1=b1, b2=b2)
-    rule = optax_prodigy(learning_rate, betas=(b1, b2), eps=eps, estim_lr0=initial)
+    rule = optax_prodigy(_above_zero(learning_rate), betas=(b1, b2), eps=eps, estim_lr0=initial)
     return _with_own_start(_waiting(rule))
+
+
+def _above_zero(rate: LearningRate) -> LearningRate:
+    """The schedule, never 0 as a warm-up is at first: the estimate would be 0/0, and stay it."""
+    return (lambda step: jnp.maximum(rate(step), _LEAST)) if callable(rate) else rate
 
 
 def dog(

@@ -22,6 +22,8 @@ from xentjax.optim.schedule_free import schedule_free
 from xentjax.optim.second_order import lbfgs
 from xentjax.optim.sharpness import sam
 
+# They find their rate, and take a learning rate as a factor on it.
+RATE_FREE = ("dog", "lbfgs", "prodigy")
 _CLIPPING = ("clip_norm", "adaptive_clip")
 
 

@@ -4,7 +4,7 @@ Use it before the first training of a new model: it costs a hundred steps and bo
 trying. A sweep says more, and costs more.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,11 +13,11 @@ import numpy as np
 import optax
 
 from xentjax import optim
-from xentjax.data.batches import batches as make_batches
 from xentjax.search.rate_curve import RateCurve, make_rate_curve
 from xentjax.train.architecture import SplitModel
 from xentjax.train.calls import call_lengths, stacked_calls
-from xentjax.train.objectives import Batch, Objective, cross_entropy
+from xentjax.train.feeding import Data, make_feed
+from xentjax.train.objectives import Objective, cross_entropy
 from xentjax.train.state import TrainState
 from xentjax.train.step import make_step
 
@@ -27,7 +27,7 @@ _TINY = np.finfo(np.float32).tiny
 
 def lr_find(
     model: Any,
-    data: Mapping[str, np.ndarray] | Iterable[Batch],
+    data: Data,
     objective: Objective | None = None,
     *,
     optimizer: Any = "adamw",
@@ -48,8 +48,7 @@ def lr_find(
     Args:
         model: a flax.nnx module, what `from_linen` or `from_apply` returned, or a `TrainState`, of
             which the parameters are taken. It is not changed.
-        data: arrays name → [N, …], of which batches are drawn; or the batches themselves, at least
-            `steps` of one shape.
+        data: in any form that `fit` takes: arrays, a pair, windows, batches.
         objective: by default `cross_entropy()`.
         optimizer: the name of a recipe, or a function from a learning rate (a schedule: step →
             value) to an optimizer. The best rate depends on it: take that of the training to come.
@@ -88,7 +87,7 @@ def lr_find(
     rule = _make_optimizer(optimizer, schedule)
     state = TrainState.create(_parts(model), rule, key=jax.random.key(seed))
     step = make_step(objective or cross_entropy(), rule, learning_rate=schedule)
-    source = _batches(data, batch_size, seed)
+    source = make_feed(data, batch_size=batch_size, seed=seed).batches
     rates, losses = np.empty(0), np.empty(0)
     curve = make_rate_curve(rates, losses, smoothing=smoothing, divergence=divergence)
     for stacked, _ in stacked_calls(source, call_lengths(0, steps, steps_per_call), 0, None):
@@ -105,12 +104,6 @@ def _mean_losses(metrics: Mapping[str, Any]) -> np.ndarray:
     total, weight = (np.asarray(metrics[k], np.float64) for k in ("loss_total", "loss_weight"))
     # A step was skipped where the gradient was not finite, even if its loss still looks sound.
     return np.where(np.asarray(metrics["skipped"]) > 0, np.nan, total / np.maximum(weight, _TINY))
-
-
-def _batches(data: Any, batch_size: int, seed: int) -> Iterable[Batch]:
-    if isinstance(data, Mapping):
-        return make_batches(data, batch_size=batch_size, seed=seed)
-    return data
 
 
 def _rising(low: float, high: float, steps: int) -> Callable[[Any], Any]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -101,6 +102,7 @@ def sweep(
     configurations = _configurations(space, axes, trials, seed)
     axes |= {} if "seed" in axes else dimensions({"seed": [seed]})
     _check_data(data, validation, steps)
+    _check_ends(trial, axes, configurations)
     seeds = list(dict.fromkeys(each["seed"] for each in configurations))
     rows = share_rows(data, validation, seeds=seeds, steps=steps, batch_size=batch_size)
     epoch = len(next(iter(data.values()))) // batch_size
@@ -199,6 +201,22 @@ def _configurations(
     return [{"seed": seed, **each} if "seed" not in each else each for each in drawn]
 
 
+def _check_ends(
+    trial: MakeTrial, axes: Mapping[str, Dimension], configurations: Sequence[Hyperparameters]
+) -> None:
+    """Calls the trial function with the lowest and the highest numbers, known and not traced.
+
+    The checks of optimizers and losses see no traced value: a negative learning rate would train.
+    """
+    for choose in (min, max):
+        ends = {}
+        for name in configurations[0]:
+            values = [each[name] for each in configurations]
+            traced = name in axes and not axes[name].static
+            ends[name] = choose(values) if traced else values[0]
+        jax.eval_shape(lambda h=ends: [None, trial(h)][0])
+
+
 def _check_data(
     data: Mapping[str, np.ndarray], validation: Mapping[str, np.ndarray], steps: int
 ) -> None:
@@ -210,3 +228,5 @@ def _check_data(
             f"validation must hold the same arrays as data, {sorted(data)}, got "
             f"{sorted(validation)}"
         )
+    if "where" in validation and not np.any(validation["where"]):
+        raise ValueError("validation holds nothing that counts: `where` masks every row")

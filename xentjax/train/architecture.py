@@ -7,7 +7,7 @@ that are trained, and the `rest` that is not: batch statistics, dropout's keys a
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -70,16 +70,22 @@ def split_model(model: Any) -> SplitModel:
     return SplitModel(_NNX(graphdef), params, rest)
 
 
-def from_linen(module: linen.Module, variables: Mapping[str, Any]) -> SplitModel:
+def from_linen(
+    module: linen.Module,
+    variables: Mapping[str, Any],
+    *,
+    rng_names: Sequence[str] = ("dropout",),
+) -> SplitModel:
     """A Linen module and its variables as a model to train.
 
     The collection "params" is trained; all others, such as "batch_stats", are carried along. The
     module's `__call__` is told that it is being trained by whichever argument it has of train,
-    training, is_training and deterministic, and gets a "dropout" key.
+    training, is_training and deterministic, and gets a key for each random stream.
 
     Args:
         module: the module.
         variables: what `module.init(key, inputs)` returned.
+        rng_names: the streams that the module draws from, by `make_rng(name)`.
 
     Raises:
         ValueError: if variables hold no "params".
@@ -98,7 +104,9 @@ def from_linen(module: linen.Module, variables: Mapping[str, Any]) -> SplitModel
         )
     rest = {name: value for name, value in variables.items() if name != "params"}
     arguments = inspect.signature(type(module).__call__).parameters
-    return SplitModel(_Linen(module, _mode_argument(arguments)), variables["params"], rest)
+    return SplitModel(
+        _Linen(module, _mode_argument(arguments), tuple(rng_names)), variables["params"], rest
+    )
 
 
 def from_apply(apply: Callable[..., Any], params: Any) -> SplitModel:
@@ -148,6 +156,7 @@ class _NNX:
 class _Linen:
     module: linen.Module
     mode_argument: str | None
+    rng_names: tuple[str, ...]
 
     def merge(self, params: Any, rest: Any, *, training: bool, key: Any) -> "_BoundLinen":
         return _BoundLinen(self, params, rest, training, key)
@@ -170,7 +179,7 @@ class _BoundLinen:
         module = self._architecture.module
         variables = {"params": self._params, **self.rest}
         options = {**_mode(self._architecture.mode_argument, self._training), **options}
-        rngs = {} if self._key is None else {"dropout": self._key}
+        rngs: Any = {} if self._key is None else self._keys(self._key)
         if not (self._training and self.rest):
             return module.apply(variables, *inputs, rngs=rngs, **options)
         outputs, changed = module.apply(
@@ -178,6 +187,14 @@ class _BoundLinen:
         )
         self.rest = {**self.rest, **changed}
         return outputs
+
+    def _keys(self, key: Any) -> dict[str, Any]:
+        names = self._architecture.rng_names
+        # The first stream takes the key itself; no other may draw the same numbers.
+        return {
+            name: jax.random.fold_in(key, place) if place else key
+            for place, name in enumerate(names)
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ parameters. Each of them can be had alone, so a loop of one's own starts from th
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,26 +160,19 @@ def fit(
             "batch_size": batch_size,
             "accumulate": accumulate,
             "seed": seed,
+            "overfit_batches": overfit_batches,
+            "batches in an epoch": feed.per_epoch,
+            "loss": getattr(loss or objective, "__qualname__", None),
             "optimizer": optimizer if isinstance(optimizer, str) else None,
             "learning rates": _sampled(rule.learning_rate),
             **(config or {}),
         },
     ) as session:
+        observers = [session.log, *([on_record] if on_record else [])]
         progress = FitProgress(
             title, steps=steps, items=items, console=console, validations=show_validations
         )
-        shown = jax.process_index() == 0
-        observers = [
-            *([progress.show] if shown else []),
-            session.log,
-            *([on_record] if on_record else []),
-        ]
-
-        def observe(record: Record) -> None:
-            for observer in observers:
-                observer(record)
-
-        with progress if shown else contextlib.nullcontext():
+        with _shown(progress, observers) as observe:
             result = train_loop(
                 session.state,
                 make_step(
@@ -204,6 +197,22 @@ def fit(
                 clock=shared_clock(),
             )
     return dataclasses.replace(result, records=(*session.before, *result.records))
+
+
+@contextlib.contextmanager
+def _shown(
+    progress: FitProgress, observers: Sequence[Callable[[Record], None]]
+) -> Iterator[Callable[[Record], None]]:
+    """Hands records to the progress, in the first of several processes, and to all observers."""
+    first = jax.process_index() == 0
+    everyone = [*([progress.show] if first else []), *observers]
+
+    def observe(record: Record) -> None:
+        for observer in everyone:
+            observer(record)
+
+    with progress if first else contextlib.nullcontext():
+        yield observe
 
 
 def _check_validation(

@@ -142,7 +142,6 @@ class History:
         self._items += _count(batches)
         if "learning_rate" in metrics:
             self._rate = float(metrics["learning_rate"][-1])
-        self._non_finite.look(metrics, batches, state, first_step=first)
         kept = np.asarray(metrics["skipped"]) == 0
         totals = Totals.from_metrics({name: array[kept] for name, array in metrics.items()})
         norms = np.asarray(metrics["grad_norm"])[kept]
@@ -152,6 +151,7 @@ class History:
             grad_norm=float(norms.max()) if norms.size else None,
             skipped=int(taken - kept.sum()),
         )
+        self._non_finite.look(metrics, batches, state, first_step=first)
 
     def validated(self, totals: Totals) -> float:
         """Takes in a validation and returns its loss in nats.

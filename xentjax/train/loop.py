@@ -121,6 +121,8 @@ def train_loop(
     _check_counts(
         steps=steps, steps_per_call=steps_per_call, validate_every=every, max_skips=max_skips
     )
+    if int(state.step) > steps:
+        raise ValueError(f"steps must be at least {int(state.step)}, those taken, got {steps}")
     progress, best = Progress.start(stop), None
     if resumed is not None:
         progress, best = Progress.from_json(resumed[0], stop), resumed[1]

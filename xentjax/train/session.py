@@ -80,10 +80,11 @@ def open_session(
         return
     path = Path(directory)
     metrics = path / "metrics.jsonl"
-    if not resume and (steps := whole_steps(path / "checkpoints")):
+    steps = whole_steps(path / "checkpoints")
+    if not resume and (steps or metrics.exists()):
         raise ValueError(
-            f"{path} holds a run that got to step {max(steps)}; resume it, or choose another "
-            "directory"
+            f"{path} holds a run that got to step {max(steps, default=0)}; resume it, or choose "
+            "another directory"
         )
     with (
         Checkpoints(path / "checkpoints", every=every, keep_last=keep_last, config=config) as kept,

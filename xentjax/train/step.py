@@ -36,8 +36,8 @@ def make_update(
     """Make `(state, batch) → (state, metrics)`: one optimizer step, a pure function.
 
     The gradient is that of Σ total / Σ weight over the micro-batches, plus the penalty. Where the
-    loss or the gradient is not finite, the parameters, the optimizer and the rest keep what they
-    were, and only the step moves on.
+    loss, the gradient or the update is not finite, the parameters, the optimizer and the rest keep
+    what they were, and only the step moves on.
 
     Args:
         objective: `(model, batch, key) → (total, weight, sums)`, any callable: `total` is the sum
@@ -82,7 +82,9 @@ def make_update(
         )
         # In float32: of 16-bit gradients the squares overflow where the gradients do not.
         grad_norm = optax.tree.norm(optax.tree.cast(grads, jnp.float32))
-        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+        # The update too: some rules make NaN of a sound gradient (0/0 where a rate is 0).
+        moved = optax.tree.norm(optax.tree.cast(updates, jnp.float32))
+        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & jnp.isfinite(moved)
         metrics |= {"grad_norm": grad_norm, "skipped": jnp.where(finite, 0, 1)}
         if learning_rate is not None:
             rate = learning_rate(state.step) if callable(learning_rate) else learning_rate
@@ -90,10 +92,10 @@ def make_update(
         new = (optax.apply_updates(state.params, updates), opt_state, rest)
         old = (state.params, state.opt_state, state.rest)
         params, opt_state, rest = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
-        moved = dataclasses.replace(
+        new_state = dataclasses.replace(
             state, step=state.step + 1, params=params, opt_state=opt_state, rest=rest
         )
-        return moved, metrics
+        return new_state, metrics
 
     return update
 

@@ -24,7 +24,8 @@ def resolve_rule(optimizer: Any, schedule: Any, *, steps: int, **options: Any) -
         optimizer: a name of `optim.optimizer`, a function of a learning rate, or an optax
             transformation.
         schedule: the learning rate: a number, a (traced) scalar, a function of the step, or the
-            name of a schedule with a peak of 1e-3; None for "warmup_cosine".
+            name of a schedule with a peak of 1e-3; None for "warmup_cosine". For dog, lbfgs and
+            prodigy the peak is 1, and None is "constant": a line search has no use for a warm-up.
         steps: optimizer steps in all.
         **options: of the named optimizer or of the function.
 
@@ -38,9 +39,10 @@ def resolve_rule(optimizer: Any, schedule: Any, *, steps: int, **options: Any) -
                 "schedule out, or give a name or a function such as optim.adamw as the optimizer"
             )
         return UpdateRule(optimizer, None)
-    rate = "warmup_cosine" if schedule is None else schedule
+    finds_its_rate = isinstance(optimizer, str) and optimizer in optim.RATE_FREE
+    rate = ("constant" if finds_its_rate else "warmup_cosine") if schedule is None else schedule
     if isinstance(rate, str):
-        rate = optim.schedule(rate, _PEAK, steps=steps)
+        rate = optim.schedule(rate, 1.0 if finds_its_rate else _PEAK, steps=steps)
     make: Callable[..., Any] = optimizer if callable(optimizer) else _named(optimizer)
     return UpdateRule(make(rate, **options), rate)
 
