@@ -58,7 +58,13 @@ def test_every_public_loss_has_a_row():
     assert functions == set(xentjax.losses.__all__) - others
 
 
-@pytest.mark.parametrize("name", LOSSES)
+# Over half a minute of compilation each; the parts they are made of are in the other rows.
+SLOW = ("JS", "KL with logits", "distillation")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in LOSSES]
+)
 def test_the_loss_keeps_the_contract(name, report_figure):
     loss, inputs, options = LOSSES[name]
     report = assert_loss_contract(loss, inputs, **options)

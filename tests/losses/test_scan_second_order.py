@@ -43,7 +43,13 @@ TELLING = ("softmax, every option", "softmax, distributions", "JS", "entropy")
 CASES = [n if n in TELLING else pytest.param(n, marks=pytest.mark.slow) for n in LOSSES]
 
 
-@pytest.mark.parametrize("name", CASES)
+# A minute of compilation; KL, of which it is two, stays.
+SLOW = ("JS",)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES]
+)
 def test_hessian_through_a_scan_is_the_plain_one(name):
     loss, (x, *rest), _ = LOSSES[name]
     v = jnp.cos(x)
