@@ -38,18 +38,12 @@ def gradients_in_a_scan(loss, rest):
     return gradients
 
 
-# Those whose rules are all there are; the others share them, or have none.
-TELLING = ("softmax, every option", "softmax, distributions", "JS", "entropy")
+# Those whose rules are all there are; the others share them, have none, or take over a minute (JS).
+TELLING = ("softmax, every option", "softmax, distributions", "entropy")
 CASES = [n if n in TELLING else pytest.param(n, marks=pytest.mark.slow) for n in LOSSES]
 
 
-# A minute of compilation; KL, of which it is two, stays.
-SLOW = ("JS",)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_hessian_through_a_scan_is_the_plain_one(name):
     loss, (x, *rest), _ = LOSSES[name]
     v = jnp.cos(x)
