@@ -1,5 +1,5 @@
 # One command a task. Each makes $(VENV) with plain venv and pip when it is missing or out of date.
-#   make demo                      two models learn from real data
+#   make demo                      three models learn from real data
 #   make test                      the whole suite
 #   make PYTHON=python3.13 test    the same with another interpreter (the environment is remade for it)
 
@@ -34,6 +34,7 @@ $(VENV)/.bench-$(PYVER): $(READY)
 
 demo: $(READY)
 	@$(RUN) xentjax.cli train digits --seeds 3
+	@$(RUN) xentjax.cli train cnn
 	@$(RUN) xentjax.cli train gpt
 
 test: $(READY)
@@ -67,6 +68,8 @@ check-notebooks: $(READY)
 
 bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.dense
+	@$(RUN) bench.train
+	@$(RUN) bench.sweep
 	@$(RUN) bench.linear
 
 clean:

@@ -25,6 +25,7 @@ def test_memory_grows_with_n_for_dense_logits_and_not_for_tiles():
     assert figures[XENTJAX, 4096] - figures[XENTJAX, 1024] < logits / 50
 
 
+@pytest.mark.slow
 def test_growth_is_tabled_and_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     points = measure_growth(TINY, 1, Console(quiet=True))

@@ -129,6 +129,7 @@ def test_figures_and_curves_are_written_before_the_sample_is_drawn(tmp_path, mon
     assert (tmp_path / "gpt" / "curves.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_in_a_directory_of_its_own(tmp_path):
     words = ["train", "digits", "--dataset", "breast_cancer", "--out", str(tmp_path)]
     for _ in range(2):

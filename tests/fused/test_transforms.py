@@ -243,8 +243,13 @@ SLOW = {
         "hvp, reverse over forward",
         "checkpoint, second derivative",
         "third derivative",
+        "scan, hvp forward over reverse",
+        "hvp, forward over reverse",
+        "hvp, frozen head",
     ),
     "none": (
+        "hvp, forward over reverse",
+        "vmap of grad, over both",
         "jacfwd",
         "vmap of grad, over hidden",
         "vmap of grad, over weight",
@@ -261,10 +266,7 @@ SLOW = {
         "scan, gradients inside, differentiated",
     ),
     "log_probs": tuple(
-        row
-        for row in ROWS
-        if row
-        not in ("value", "grad", "jvp", "vmap of grad, over both", "hvp, forward over reverse")
+        row for row in ROWS if row not in ("value", "grad", "jvp", "hvp, forward over reverse")
     ),
     "divergence": tuple(row for row in ROWS if row != "grad"),
 }

@@ -58,8 +58,8 @@ def test_every_public_loss_has_a_row():
     assert functions == set(xentjax.losses.__all__) - others
 
 
-# Over half a minute of compilation each; the parts they are made of are in the other rows.
-SLOW = ("JS", "KL with logits", "distillation")
+# Ten seconds to a minute of compilation each; the rules they are made of are in the other rows.
+SLOW = ("JS", "KL", "KL with logits", "distillation", "softmax, distributions")
 
 
 @pytest.mark.parametrize(

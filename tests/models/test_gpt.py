@@ -287,6 +287,7 @@ def test_bfloat16_computes_in_it_with_float32_parameters_logits_and_gradients():
         assert np.linalg.norm(got - want) < 0.05 * np.linalg.norm(want)
 
 
+@pytest.mark.slow
 def test_second_derivatives_agree_forwards_and_backwards():
     config = dataclasses.replace(CONFIG, layers=1, width=16, mlp="gelu")
     graphdef, params, rest = nnx.split(sharpened(config), nnx.Param, ...)

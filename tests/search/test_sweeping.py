@@ -199,6 +199,7 @@ def test_halving_trains_on_the_best_from_where_they_stood():
     assert int(result.best_state.step) == 18
 
 
+@pytest.mark.slow
 def test_a_trial_that_halving_lets_go_on_ends_as_if_it_had_never_stopped(swept):
     # Dropout's keys and Adam's moments go on with it.
     result = run_mlp(5, halving=Halving(factor=2, min_steps=8))

@@ -92,6 +92,7 @@ def test_a_sigterm_to_one_of_two_processes_stops_both_and_one_process_with_eight
     assert_same(one_process(directory, 8), alone)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_where_one_process_with_eight_devices_stopped(tmp_path, alone):
     directory, again = tmp_path / "checkpoints", tmp_path / "again"
     one_process(directory, 4)

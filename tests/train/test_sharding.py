@@ -196,6 +196,7 @@ def test_batch_statistics_are_those_of_the_global_batch_and_one_program_does_all
     )
 
 
+@pytest.mark.slow
 def test_a_loop_over_a_mesh_validates_and_keeps_the_best_as_on_one_device():
     mesh, rows, held_out = make_mesh(4, 2), make_rows(STEPS, 32), make_rows(21)
     step, evaluate = make_step(cross_entropy(), OPTIMIZER), make_evaluate(cross_entropy())
@@ -334,6 +335,7 @@ def test_explicit_axes_and_batches_that_do_not_divide_are_refused():
         place_batch({"labels": np.ones(8)}, make_mesh(8))
 
 
+@pytest.mark.slow
 def test_the_script_in_the_docs_trains_on_eight_devices(tmp_path, capsys):
     text = (Path(__file__).parents[2] / "docs" / "launching.md").read_text()
     script = {"__name__": "train"}

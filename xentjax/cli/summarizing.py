@@ -65,7 +65,7 @@ def _input(options: Options) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((options.batch, time), jnp.int32)
 
 
-def _short(number: float) -> str:
+def _short(number: int) -> str:
     """Three digits and a prefix: 1,234,567 is 1.23M."""
     if number < 1000:
         return f"{number:g}" if number else "·"
