@@ -16,22 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from xentjax.data import load_digits, stratified_split
+from xentjax.data.splits import accuracy_interval
 from xentjax.jobs.config import ImageConfig, TabularConfig
 from xentjax.jobs.tabular import train_tabular
 from xentjax.train.runs import create_run
 
-_Z = 1.959964
 # Two-sided 95 % quantiles of Student's t with n − 1 degrees of freedom.
 _T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
 _TUNED = [{"C": c, "gamma": g} for c in (1.0, 10.0, 100.0) for g in ("scale", 0.01, 0.1)]
-
-
-def wilson(correct: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    share, z2 = correct / n, _Z**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def row(name: str, accuracies: list[float], n: int, seconds: float | None) -> dict[str, Any]:
@@ -45,7 +37,7 @@ def row(name: str, accuracies: list[float], n: int, seconds: float | None) -> di
         "ci95_of_mean_over_seeds": None
         if spread is None
         else _T[len(accuracies)] * spread / math.sqrt(len(accuracies)),
-        "wilson95": wilson(mean * n, n),
+        "wilson95": accuracy_interval(n, accuracy=mean),
         "seconds_a_seed": seconds,
     }
 

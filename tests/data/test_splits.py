@@ -1,15 +1,15 @@
 """Splits are disjoint, whole, in proportion, and warn when too small to tell."""
 
-import math
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from xentjax.data import SmallSplitWarning, contiguous_split, stratified_split
-from xentjax.data.splits import accuracy_half_width
+from xentjax.data.splits import accuracy_interval
 
 FRACTIONS = [(0.7, 0.15, 0.15), (0.8, 0.1, 0.1), (0.34, 0.33, 0.33), (0.98, 0.01, 0.01)]
 
@@ -68,12 +68,11 @@ def test_contiguous_split_gives_every_part_something(n):
     assert min(map(len, split)) >= 1
 
 
-def test_half_width_is_that_of_the_interval_wilson_defines():
-    # The interval's ends solve (p̂ − p)² = z² p(1 − p)/n: the roots of a quadratic in p.
-    n, accuracy, z = 85, 0.95, 1.959964
-    a, b, c = 1 + z**2 / n, -(2 * accuracy + z**2 / n), accuracy**2
-    root = math.sqrt(b**2 - 4 * a * c)
-    assert accuracy_half_width(n) == pytest.approx(root / (2 * a), rel=1e-12)
+@pytest.mark.parametrize(("correct", "n"), [(0, 5), (268, 268), (255, 268), (1, 2), (950, 1000)])
+def test_the_interval_is_scipys_wilson_interval(correct, n):
+    wanted = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    # The quantile of the normal distribution is given to seven digits.
+    np.testing.assert_allclose(accuracy_interval(n, accuracy=correct / n), wanted, atol=2e-7)
 
 
 def test_small_split_warns_with_its_size_and_its_half_width():

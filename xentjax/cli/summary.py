@@ -36,11 +36,10 @@ def print_tabular(
             f"{seed.test_accuracy:.2%}",
         )
     console.print(table)
-    rows = summary.rows
+    rows, (low, high) = summary.rows, summary.test_accuracy_interval
     note = (
         f"{rows['train']} training, {rows['validation']} validation and {rows['test']} test rows. "
-        f"A test split of {rows['test']} rows measures this accuracy to "
-        f"± {summary.sampling_error:.2%} (one standard error)"
+        f"So few test rows leave an accuracy between {low:.1%} and {high:.1%} (95 %)"
     )
     if many:
         note += "; the ± above is the standard deviation over the seeds"

@@ -117,28 +117,33 @@ def contiguous_split(n: int, *, fractions: Sequence[float] = (0.8, 0.1, 0.1)) ->
     return _warn_if_small(Split(*np.split(index, [train, train + validation])))
 
 
-def accuracy_half_width(n: int, *, accuracy: float = _REFERENCE_ACCURACY) -> float:
-    """Half the width of the 95 % Wilson interval of an accuracy measured on n examples.
+def accuracy_interval(n: int, *, accuracy: float = _REFERENCE_ACCURACY) -> tuple[float, float]:
+    """The 95 % Wilson interval of an accuracy measured on n examples.
 
-    z / (1 + z²/n) · √(p(1 − p)/n + z²/(4n²)) with z = 1.96.
+    (p + z²/(2n) ± z·√(p(1 − p)/n + z²/(4n²))) / (1 + z²/n) with z = 1.96. Unlike the standard
+    error it says something where every example was right.
 
     Args:
         n: the number of independent examples, at least 1.
-        accuracy: p, the accuracy measured.
+        accuracy: p, the accuracy measured, in [0, 1].
 
     Returns:
-        The half width, in accuracy (0.05 is five points).
+        The lower and the upper end.
 
     Example:
-        >>> round(accuracy_half_width(100, accuracy=0.5), 3)
-        0.096
+        >>> low, high = accuracy_interval(100, accuracy=1.0)  # 1 / (1 + z²/100)
+        >>> round(low, 3), high
+        (0.963, 1.0)
 
     Reference:
         E. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
         1927.
     """
+    scale = 1 + _Z_95**2 / n
+    centre = (accuracy + _Z_95**2 / (2 * n)) / scale
     spread = math.sqrt(accuracy * (1 - accuracy) / n + _Z_95**2 / (4 * n**2))
-    return _Z_95 / (1 + _Z_95**2 / n) * spread
+    half = _Z_95 / scale * spread
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _apportion(n: int, fractions: Sequence[float]) -> list[int]:
@@ -166,7 +171,8 @@ def _check_fractions(fractions: Sequence[float]) -> None:
 
 def _warn_if_small(split: Split) -> Split:
     for name, part in (("validation", split.validation), ("test", split.test)):
-        half_width = accuracy_half_width(len(part))
+        low, high = accuracy_interval(len(part))
+        half_width = (high - low) / 2
         if half_width > _WIDEST_HALF_WIDTH:
             warnings.warn(
                 f"{name} split has {len(part)} examples: an accuracy of "

@@ -1,13 +1,12 @@
 """The jobs behind `xentjax train digits` and `train cnn`: a model on labelled rows, once a seed.
 
 All seeds share the split; what differs is the initial parameters, the batch order and the dropout.
-Use the spread over the seeds for what training leaves to chance, and the sampling error for what
-the size of the test split leaves to chance.
+Use the spread over the seeds for what training leaves to chance, and the interval for what the size
+of the test split leaves to chance.
 """
 
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +23,7 @@ from xentjax.data import (
     standardize,
     stratified_split,
 )
+from xentjax.data.splits import accuracy_interval
 from xentjax.jobs.config import ImageConfig, RunOptions, TabularConfig
 from xentjax.jobs.task import Task, train_task
 from xentjax.losses.units import bits
@@ -68,7 +68,7 @@ class TabularSummary:
         test_loss_bits: the same in bits.
         test_accuracy: mean over the seeds.
         test_accuracy_std: standard deviation over the seeds; None for a single one.
-        sampling_error: √(p(1 − p)/n), one standard error of an accuracy p measured on n test rows.
+        test_accuracy_interval: the 95 % Wilson interval of that accuracy on so many test rows.
         seconds: in all, compilation included.
     """
 
@@ -81,7 +81,7 @@ class TabularSummary:
     test_loss_bits: float
     test_accuracy: float
     test_accuracy_std: float | None
-    sampling_error: float
+    test_accuracy_interval: tuple[float, float]
     seconds: float
 
 
@@ -257,6 +257,6 @@ def _summarize(
         test_loss_bits=float(bits(loss)),
         test_accuracy=accuracy,
         test_accuracy_std=float(np.std(accuracies, ddof=1)) if len(seeds) > 1 else None,
-        sampling_error=math.sqrt(accuracy * (1 - accuracy) / held_out["test"]),
+        test_accuracy_interval=accuracy_interval(held_out["test"], accuracy=accuracy),
         seconds=time.perf_counter() - started,
     )
