@@ -38,14 +38,14 @@ demo: $(READY)
 	@$(RUN) xentjax.cli train gpt
 
 test: $(READY)
-	@$(RUN) pytest -n 2 -m "not slow"
+	@$(RUN) pytest -n 2 --dist worksteal -m "not slow"
 	@$(RUN) pytest --doctest-modules -p no:cacheprovider xentjax
 
 test-fast: $(READY)
 	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py
 
 test-slow: $(READY)
-	@$(RUN) pytest -n 2 -m slow
+	@$(RUN) pytest -n 2 --dist worksteal -m slow
 
 lint: $(READY)
 	@$(RUN) ruff format --check .

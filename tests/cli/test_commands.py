@@ -86,6 +86,7 @@ def test_gpt_prints_bits_per_byte_beside_the_compressors(tmp_path, capsys):
     assert "a sample" in printed
 
 
+@pytest.mark.slow
 def test_characters_are_counted_as_characters_and_scored_per_byte(tmp_path, text):
     words = ["train", "gpt", "--text", str(text), "--tokens", "char", "--prompt", "Der "]
     # No capital D in the text: the prompt cannot be encoded, and the error says so.

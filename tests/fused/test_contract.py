@@ -35,7 +35,7 @@ NO_CLASS = {"masked_class": "hidden states have no class axis to mask"}
 @pytest.mark.parametrize(
     ("loss", "inputs"),
     [
-        (cross_entropy, (HIDDEN, LABELS)),
+        pytest.param(cross_entropy, (HIDDEN, LABELS), marks=pytest.mark.slow),
         pytest.param(divergence, (HIDDEN, TEACHER), marks=pytest.mark.slow),
     ],
 )

@@ -60,7 +60,6 @@ TELLING = [
     ("vocabulary over 8", "none", EXPLICIT),
     ("2 x 4", "mean", EXPLICIT),
     ("2 x 4", "none", AUTO),
-    ("4 x 2", "mean", AUTO),
 ]
 OTHERS = [
     pytest.param(*case, marks=pytest.mark.slow)

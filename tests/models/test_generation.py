@@ -121,6 +121,7 @@ def test_cached_tokens_are_those_of_a_pass_over_the_whole_text(mlp, options):
     assert len(set(got)) > 2
 
 
+@pytest.mark.slow
 def test_beyond_the_block_deeper_models_remember_more_than_the_window():
     config = GPTConfig(vocab_size=11, block_size=6, layers=3, heads=2, width=16)
     graphdef, params, rest = nnx.split(GPT(config, rngs=nnx.Rngs(1)), nnx.Param, ...)

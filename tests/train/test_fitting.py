@@ -235,6 +235,7 @@ def test_a_run_that_had_ended_gives_its_records_again(tmp_path):
         fit(model(), ROWS, schedule=0.2, **options)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     with warnings.catch_warnings():
         runs = [

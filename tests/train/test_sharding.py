@@ -289,6 +289,7 @@ def test_moments_lie_as_their_parameters_under_any_optimizer():
     assert P("data") in factors.values()
 
 
+@pytest.mark.slow
 def test_placing_leaves_the_state_usable_and_replaces_an_earlier_layout():
     mesh, other = make_mesh(8), make_mesh(2, 4)
     state = normed()
