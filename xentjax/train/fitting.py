@@ -114,8 +114,8 @@ def fit(
         on_record: called with every record.
         title: what is trained, for the progress bar.
         items: what is counted for the throughput.
-        show_validations: print a line for each validation, or for each tenth of the steps where
-            there is none and no terminal to draw a bar in.
+        show_validations: print a line for each validation, or, without a terminal to draw a bar in,
+            for each tenth of the steps; False prints none.
         console: where to show progress, standard output by default; without a terminal only
             lines are printed.
 
@@ -132,7 +132,9 @@ def fit(
         >>> from xentjax.models import MLP, MLPConfig
         >>> rows = {"x": np.eye(4, dtype=np.float32), "labels": np.arange(4)}
         >>> model = MLP(MLPConfig(4, (), 4), rngs=nnx.Rngs(0))  # softmax regression
-        >>> result = fit(model, rows, steps=200, batch_size=4, schedule=0.1, optimizer="adam")
+        >>> result = fit(
+        ...     model, rows, steps=200, batch_size=4, schedule=0.1, show_validations=False
+        ... )
         >>> result.records[-1].loss_nats < 0.05
         True
         >>> result.reason
