@@ -69,7 +69,7 @@ check-notebooks: $(READY)
 bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.dense
 	@$(RUN) bench.train
-	@$(RUN) bench.sweep
+	@$(RUN) bench.sweep --json bench/results/sweep.json
 	@$(RUN) bench.linear
 
 clean:
