@@ -120,6 +120,7 @@ def test_a_sample_that_cannot_be_drawn_is_refused_before_the_training(
     assert f"error: {message}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_figures_and_curves_are_written_before_the_sample_is_drawn(tmp_path, monkeypatch):
     def generate(*_, **__):
         raise ValueError("no sample")

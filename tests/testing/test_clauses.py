@@ -261,6 +261,7 @@ def test_a_right_softmax_loss_keeps_every_clause():
     assert assert_loss_contract(softmax, _EXAMPLE).passed == CLAUSES
 
 
+@pytest.mark.slow
 def test_a_right_elementwise_loss_keeps_every_clause_but_the_one_about_classes():
     labels = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 0]], bool)
     report = assert_loss_contract(sigmoid, (_LOGITS, labels), event_dims=0)

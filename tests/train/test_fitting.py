@@ -50,6 +50,7 @@ def test_any_form_of_the_same_data_gives_the_same_parameters(kind):
     assert result.reason == "all steps taken"
 
 
+@pytest.mark.slow
 def test_windows_of_tokens_are_trained_on_and_validated():
     tokens = np.tile(np.arange(5), 40)
     gpt = GPT(GPTConfig(vocab_size=5, block_size=8, layers=1, heads=2, width=16), rngs=nnx.Rngs(0))
