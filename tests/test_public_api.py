@@ -14,6 +14,7 @@ NAMES = [
     "bits_per_byte",
     "distillation_loss",
     "entropy",
+    "focal_loss",
     "huber_loss",
     "js_divergence",
     "kl_divergence",
@@ -31,13 +32,14 @@ NAMES = [
     "total_and_weight",
 ]
 ROOMS = [
-    *("cli", "data", "fused", "jobs", "losses", "models", "optim", "plots", "search", "testing"),
-    *("timing", "train"),
+    *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
+    *("testing", "timing", "train"),
 ]
 TAIL = ["where", "weights", "reduction"]
 LOSSES = [
     "distillation_loss",
     "entropy",
+    "focal_loss",
     "huber_loss",
     "js_divergence",
     "kl_divergence",

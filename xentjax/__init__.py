@@ -15,6 +15,7 @@ _HOME = {
     "bits_per_byte": "losses.units",
     "distillation_loss": "losses.distillation",
     "entropy": "losses.divergence",
+    "focal_loss": "losses.focal",
     "huber_loss": "losses.regression",
     "js_divergence": "losses.divergence",
     "kl_divergence": "losses.divergence",
@@ -32,8 +33,8 @@ _HOME = {
     "total_and_weight": "losses.reduction",
 }
 _ROOMS = (
-    *("cli", "data", "fused", "jobs", "losses", "models", "optim", "plots", "search", "testing"),
-    *("timing", "train"),
+    *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
+    *("testing", "timing", "train"),
 )
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         kl_divergence,
         kl_divergence_with_logits,
     )
+    from xentjax.losses.focal import focal_loss
     from xentjax.losses.reduction import reduce, total_and_weight
     from xentjax.losses.regression import huber_loss, squared_error
     from xentjax.losses.sigmoid import sigmoid_cross_entropy

@@ -11,6 +11,7 @@ from xentjax.losses.divergence import (
     kl_divergence,
     kl_divergence_with_logits,
 )
+from xentjax.losses.focal import focal_loss
 from xentjax.losses.reduction import reduce, total_and_weight
 from xentjax.losses.regression import huber_loss, squared_error
 from xentjax.losses.sigmoid import sigmoid_cross_entropy
@@ -22,6 +23,7 @@ __all__ = [
     "bits_per_byte",
     "distillation_loss",
     "entropy",
+    "focal_loss",
     "huber_loss",
     "js_divergence",
     "kl_divergence",

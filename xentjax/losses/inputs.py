@@ -239,7 +239,7 @@ def nan_unless(good: Array, dtype: jnp.dtype) -> Array:
     return lax.stop_gradient(jnp.where(good, 1, jnp.nan).astype(dtype))
 
 
-def warn_if_probabilities(logits: Array, axes: tuple[int, ...]) -> None:
+def warn_if_probabilities(logits: Array, axes: tuple[int, ...], stacklevel: int = 3) -> None:
     """Warns when known logits already are probability distributions, row by row."""
     classes = class_count(logits, axes)
     if not is_concrete(logits) or classes < 2 or logits.size < 2 * classes:
@@ -252,5 +252,5 @@ def warn_if_probabilities(logits: Array, axes: tuple[int, ...]) -> None:
             "Losses here take logits (unnormalised scores); pass the layer before the softmax, "
             "or jnp.log(probabilities)",
             UserWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

@@ -4,17 +4,16 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.examples import require_fractions
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
     fit_to_shape,
-    is_concrete,
     real_array,
     reduce_with_mass,
 )
@@ -75,7 +74,7 @@ def sigmoid_cross_entropy(
     real_array(labels, "labels")
     inputs.require_non_negative(pos_weight, "pos_weight")
     keep = example_mask(where, logits.shape)
-    _require_in_range(labels, keep)
+    require_fractions(labels, keep)
     return _sigmoid_cross_entropy(
         logits,
         labels,
@@ -114,16 +113,3 @@ def _where_used(share, x):
 
 def _pos_weight(pos_weight, logits):
     return fit_to_shape(pos_weight.astype(logits.dtype), logits.shape, "pos_weight", "logits")
-
-
-def _require_in_range(labels, keep) -> None:
-    if not is_concrete(labels, keep):
-        return
-    values = np.asarray(labels, np.float64)
-    good = (values >= 0) & (values <= 1)
-    position = inputs.first_false(good if keep is None else good | ~np.asarray(keep))
-    if position is not None:
-        raise ValueError(
-            f"labels must lie in [0, 1], got {values[position]} at position {position}; "
-            "class indices belong to softmax_cross_entropy, one-hot rows belong here"
-        )

@@ -1,0 +1,5 @@
+"""Cases of the margin and ranking losses."""
+
+from bench.cases.case import LossCase
+
+CASES: dict[str, LossCase] = {}

@@ -1,0 +1,58 @@
+"""The weighted mean of anything measured per example: a loss, a hit, a count of bytes."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from xentjax.losses.reduction import example_mask, example_weights
+from xentjax.metrics import tally
+from xentjax.metrics.tally import Tally
+
+
+class MeanState(NamedTuple):
+    """Σ mᵢ wᵢ xᵢ and Σ mᵢ wᵢ."""
+
+    total: Tally
+    weight: Tally
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Σ mᵢ wᵢ xᵢ / Σ mᵢ wᵢ over everything seen; NaN when nothing was counted.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> mean = Mean()
+      >>> state = mean.update(mean.init(), jnp.array([1.0, 5.0]), weights=jnp.array([3.0, 1.0]))
+      >>> print(mean.compute(state))  # (3 + 5) / 4
+      2.0
+    """
+
+    def init(self) -> MeanState:
+        """Nothing seen."""
+        return MeanState(tally.zeros(), tally.zeros())
+
+    def update(
+        self,
+        state: MeanState,
+        values: Num[ArrayLike, "..."],
+        *,
+        where: Shaped[ArrayLike, "..."] | None = None,
+        weights: Num[ArrayLike, "..."] | None = None,
+    ) -> MeanState:
+        """Adds values of any shape; `where` and `weights` broadcast to it."""
+        values = jnp.asarray(values)
+        keep = example_mask(where, values.shape)
+        scale = example_weights(weights, values.astype(jnp.result_type(float)))
+        counted = jnp.ones(values.shape, jnp.int32)
+        return MeanState(
+            tally.add_sum(state.total, values, where=keep, weights=scale),
+            tally.add_sum(state.weight, counted, where=keep, weights=scale),
+        )
+
+    def compute(self, state: MeanState) -> Float[Array, ""]:
+        """The mean."""
+        return tally.value(state.total) / tally.value(state.weight)

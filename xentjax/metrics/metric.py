@@ -1,0 +1,86 @@
+"""What a metric is: four pure functions around a state made of tallies.
+
+    state = metric.init()
+    state = metric.update(state, predictions, labels, where=where, weights=weights)  # jit, scan
+    state = merge(state, other)  # another part of the data, another device, another host
+    metric.compute(state)
+
+States are sums, never means, so any split of the data gives the same result. A state is a pytree
+whose leaves are `Tally`s, which is all `merge` needs to know.
+"""
+
+from typing import Any, Protocol, TypeVar
+
+import jax
+
+from xentjax.metrics import tally
+from xentjax.metrics.tally import Tally
+
+State = TypeVar("State")
+
+
+class Metric(Protocol[State]):
+    """A metric: a frozen dataclass of options with these methods, all of them pure."""
+
+    def init(self) -> State:
+        """The state of no data at all."""
+        ...
+
+    def update(self, state: State, /, *batch: Any, where: Any = None, weights: Any = None) -> State:
+        """The state with one batch added."""
+        ...
+
+    def compute(self, state: State, /) -> Any:
+        """The metric of all data in the state."""
+        ...
+
+
+def merge(a: State, b: State) -> State:
+    """The state of two parts of the data together; the parts may differ in size and weight.
+
+    Args:
+      a: a state of some metric.
+      b: a state of the same metric.
+
+    Returns:
+      The state that one pass over both parts gives.
+
+    Raises:
+      ValueError: the states are of different metrics.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from xentjax.metrics import Mean, merge
+      >>> mean = Mean()
+      >>> one = mean.update(mean.init(), jnp.array([1.0, 2.0, 6.0]))
+      >>> two = mean.update(mean.init(), jnp.array([11.0]))
+      >>> print(mean.compute(merge(one, two)))  # 20 / 4, where a mean of means is 7
+      5.0
+    """
+    return jax.tree.map(tally.merge, a, b, is_leaf=_is_tally)
+
+
+def merge_devices(state: State, axis_name: str) -> State:
+    """Inside `shard_map`: the state of all devices along a mesh axis, the same on each of them.
+
+    Args:
+      state: what this device has seen.
+      axis_name: the mesh axis the data is split over.
+
+    Returns:
+      The state of the whole.
+    """
+
+    def over(part: Tally) -> Tally:
+        gathered = jax.lax.all_gather(part, axis_name)
+        parts = [Tally(*(x[i] for x in gathered)) for i in range(jax.lax.axis_size(axis_name))]
+        whole = parts[0]
+        for other in parts[1:]:
+            whole = tally.merge(whole, other)
+        return whole
+
+    return jax.tree.map(over, state, is_leaf=_is_tally)
+
+
+def _is_tally(x: Any) -> bool:
+    return isinstance(x, Tally)

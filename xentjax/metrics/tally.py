@@ -1,0 +1,102 @@
+"""Counts and sums that stay exact: two floats that together hold 48 bits, or 106 in double.
+
+A float32 counter stops counting at 2²⁴ and an int32 one wraps at 2³¹, both in silence. A `Tally`
+is exact for whole numbers up to 2⁴⁸ and keeps any sum to about 48 bits, without 64-bit mode.
+Whatever a metric accumulates is a tally, so parts merged in any order agree to a rounding, and
+a batch's own sum is the only place where a float rounds as usual.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+
+class Tally(NamedTuple):
+    """The unevaluated sum `high + low`, |low| at most half a unit in the last place of `high`."""
+
+    high: Array
+    low: Array
+
+
+def zeros(shape: tuple[int, ...] = ()) -> Tally:
+    """A tally of nothing; float32, or float64 in 64-bit mode."""
+    nothing = jnp.zeros(shape, jnp.result_type(float))
+    return Tally(nothing, nothing)
+
+
+def of(amount: Num[ArrayLike, "..."]) -> Tally:
+    """A tally of one amount: a whole number in any integer dtype exactly, a float as it is."""
+    amount = jnp.asarray(amount)
+    dtype = jnp.result_type(float)
+    if jnp.issubdtype(amount.dtype, jnp.floating):
+        return Tally(amount.astype(dtype), jnp.zeros(amount.shape, dtype))
+    if amount.dtype == jnp.bool_:
+        amount = amount.astype(jnp.int32)
+    # A float32 holds 24 bits: the upper and the lower half of 32 are exact one by one.
+    low = amount & 0xFFFF
+    return _renormalized((amount - low).astype(dtype), low.astype(dtype))
+
+
+def merge(a: Tally, b: Tally) -> Tally:
+    """The sum of two tallies."""
+    high, error = _two_sum(a.high, b.high)
+    return _renormalized(high, error + (a.low + b.low))
+
+
+def add(tally: Tally, amount: Num[ArrayLike, "..."]) -> Tally:
+    """The tally with an amount of its shape added."""
+    return merge(tally, of(amount))
+
+
+def add_sum(
+    tally: Tally,
+    amounts: Num[Array, "*batch"],
+    *,
+    where: Shaped[Array, "*batch"] | None = None,
+    weights: Num[Array, "*batch"] | None = None,
+) -> Tally:
+    """A scalar tally with Σ mᵢ wᵢ amountᵢ added; a masked NaN does not count.
+
+    Integers and booleans without weights are summed as integers, so exactly up to 2³¹ a batch.
+    """
+    if where is not None:
+        amounts = jnp.where(where, amounts, 0)
+    if weights is not None:
+        weights = weights if where is None else jnp.where(where, weights, 0)
+        amounts = amounts * weights
+    return merge(tally, total(amounts))
+
+
+def total(amounts: Num[Array, "..."], axis: int | tuple[int, ...] | None = None) -> Tally:
+    """The sum of one batch: integers and booleans exactly up to 2³¹, floats as `jnp.sum` rounds."""
+    if not jnp.issubdtype(amounts.dtype, jnp.floating):
+        return of(jnp.sum(amounts, axis=axis, dtype=jnp.int32))
+    return of(jnp.sum(amounts, axis=axis))
+
+
+def value(tally: Tally) -> Float[Array, "..."]:
+    """The sum as one float, rounded once."""
+    return tally.high + tally.low
+
+
+def exact(tally: Tally) -> np.ndarray | np.float64:
+    """The sum in float64 on the host, which loses nothing below 2⁵³; not under jit."""
+    return np.asarray(tally.high, np.float64) + np.asarray(tally.low, np.float64)
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """a + b as it rounds, and what the rounding left out (Knuth)."""
+    rounded = a + b
+    from_b = rounded - a
+    left = (a - (rounded - from_b)) + (b - from_b)
+    # An infinite sum is infinite and not NaN, which inf − inf would make of the rest.
+    return rounded, jnp.where(jnp.isfinite(rounded), left, 0)
+
+
+def _renormalized(high: Array, low: Array) -> Tally:
+    rounded = high + low
+    left = low - (rounded - high)
+    return Tally(rounded, jnp.where(jnp.isfinite(rounded), left, 0))
