@@ -55,3 +55,14 @@ def pair(rng: np.random.Generator, n: int, classes: int) -> tuple[np.ndarray, ..
 def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Standard normal numbers in float32."""
     return rng.standard_normal(shape, dtype=np.float32)
+
+
+def torch_functional(name: str, **options: Any) -> Callable[..., Any]:
+    """A loss of torch.nn.functional, per example."""
+
+    def loss(*tensors: Any) -> Any:
+        import torch  # pyright: ignore[reportMissingImports] (an extra; called where it is there)
+
+        return getattr(torch.nn.functional, name)(*tensors, reduction="none", **options)
+
+    return loss

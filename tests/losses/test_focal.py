@@ -50,6 +50,18 @@ def test_a_certain_label_costs_nothing_and_pulls_nowhere(gamma):
     assert not np.any(slope)
 
 
+def test_rows_of_many_classes_on_any_axis_are_the_same():
+    # 600 classes take the path that sums by blocks and zeroes the label in place.
+    logits = jnp.asarray(np.random.default_rng(1).normal(size=(2, 600)), jnp.float32)
+    labels = jnp.array([3, 599])
+    gradient = jax.jit(
+        jax.grad(lambda x, axis: focal_loss(x, labels, axis=axis, reduction="sum")),
+        static_argnums=1,
+    )
+    np.testing.assert_array_equal(gradient(logits, -1), gradient(logits, 1))
+    np.testing.assert_allclose(gradient(logits, -1), gradient(logits.T, 0).T, atol=2e-7)
+
+
 def test_bad_input_is_refused_or_nan():
     with pytest.raises(ValueError, match="gamma must be non-negative"):
         focal_loss(LOGITS, LABELS, gamma=-1.0)

@@ -66,6 +66,7 @@ def label_terms(logits: Array, labels: Array, keep: Array | None, axis: int) -> 
         they hold.
       axis: the class axis.
     """
+    axis %= logits.ndim
     top = top_logit(logits, axis)
     rest = _rest_by_blocks(logits, labels, top, axis)
     return _values(logits, rest, _pick(logits, labels, axis), top, keep, axis)
@@ -74,7 +75,7 @@ def label_terms(logits: Array, labels: Array, keep: Array | None, axis: int) -> 
 @label_terms.defjvp
 def _label_terms_jvp(axis, primals, tangents):
     logits, labels, keep = primals
-    return _differentiate(logits, labels, keep, axis, tangents[0])
+    return _differentiate(logits, labels, keep, axis % logits.ndim, tangents[0])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4,))
