@@ -144,11 +144,16 @@ def _rest_by_blocks(logits, labels, top, axis):
     XLA on CPU streams exp-sum through a row at memory speed, but a mask inside it makes it write
     all N·C exponentials. So sum blocks of classes unmasked, then only the label's own block again.
     """
-    block = _block_size(logits, axis)
-    if block is None:
+    if _block_size(logits, axis) is None:
         is_label = _class_index(logits, axis) == jnp.expand_dims(labels, axis)
         others = jnp.where(is_label, 0, unit_exp(logits, top))
         return jnp.sum(others, axis=axis, keepdims=True)
+    return _sums_by_blocks(logits, labels, top)[1]
+
+
+def _sums_by_blocks(logits, labels, top):
+    """Σⱼ exp(xⱼ − top) over the last axis, and the same without the label."""
+    block = _block_size(logits, logits.ndim - 1)
     *batch, classes = logits.shape
     blocks = logits.reshape(*batch, classes // block, block)
     sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
@@ -157,7 +162,8 @@ def _rest_by_blocks(logits, labels, top, axis):
     is_home, is_label = _class_index(sums, -1) == home, _class_index(own, -1) == place
     elsewhere = jnp.sum(jnp.where(is_home, 0, sums), axis=-1, keepdims=True)
     beside = jnp.where(is_label, 0, unit_exp(own, top))
-    return elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
+    rest = elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
+    return jnp.sum(sums, axis=-1, keepdims=True), rest
 
 
 def _block_size(logits: Array, axis: int) -> int | None:
@@ -228,10 +234,24 @@ def split_top(logits: Array, axis: int) -> Split:
     """Splits Σ exp(x − top) = 1 + rest without losing the digits of a small rest."""
     top = top_logit(logits, axis)
     exps = unit_exp(logits, top)
-    total = jnp.sum(exps, axis=axis, keepdims=True)
-    below = jnp.sum(jnp.where(logits < top, exps, 0), axis=axis, keepdims=True)
+    if _block_size(logits, axis) is None:
+        total = jnp.sum(exps, axis=axis, keepdims=True)
+        below = jnp.sum(jnp.where(logits < top, exps, 0), axis=axis, keepdims=True)
+    else:
+        # Summed apart from `exps`, which then need not be an array of its own.
+        total, below = _sums_by_blocks(logits, _leader_by_blocks(logits, axis), top)
     # total ≥ 2 whenever the largest logit is tied, and then total − 1 cancels nothing.
     return Split(top, exps, jnp.where(total < 2, below, total - 1), total)
+
+
+def _leader_by_blocks(logits, axis):
+    """The place of a largest logit: of the block with the largest maximum, then inside it."""
+    block = _block_size(logits, axis)
+    *batch, classes = logits.shape
+    blocks = logits.reshape(*batch, classes // block, block)
+    home = jnp.argmax(jnp.max(blocks, axis=-1), axis=-1)
+    own = jnp.take_along_axis(blocks, home[..., None, None], axis=-2, mode="clip")[..., 0, :]
+    return (home * block + jnp.argmax(own, axis=-1)).astype(jnp.int32)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -259,7 +279,22 @@ def log_softmax_gap(logits: Array, axis: int) -> Array:
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def target_nll(logits: Array, targets: Array, axis: int) -> Array:
     """−Σ_c t_c log softmax(x)_c for target masses t ≥ 0 of any sum; 0 · (−inf) counts as 0."""
-    return jnp.sum(targets * _gap_where_used(logits, targets, axis), axis=axis)
+    top = top_logit(logits, axis)
+    # NaN or inf where a class is at −inf. Only then is it worth a select, which would write an
+    # array of N·C: 0 · inf is 0 here, and a target on such a class costs inf.
+    plain = jnp.sum(targets * (top - logits), axis=axis, keepdims=True)
+    below_top = lax.cond(
+        jnp.all(jnp.isfinite(plain)), lambda: plain, lambda: _sum_where_used(logits, targets, axis)
+    )
+    mass = jnp.sum(targets, axis=axis, keepdims=True)
+    return jnp.squeeze(below_top + mass * log_total(logits, axis), axis)
+
+
+def _sum_where_used(logits, targets, axis):
+    unused = (targets == 0) & (logits == -jnp.inf)
+    top = top_logit(logits, axis)
+    below_top = jnp.where(unused, 0, top - jnp.where(unused, top, logits))
+    return jnp.sum(targets * below_top, axis=axis, keepdims=True)
 
 
 @partial(target_nll.defjvp, symbolic_zeros=True)
@@ -285,9 +320,9 @@ def _target_slope(logits, targets, axis):
     _, exps, rest, total = split_top(logits, axis)
     mass = jnp.sum(targets, axis=axis, keepdims=True)
     leads = (exps == 1) & (rest < 1)
-    return jnp.where(
-        leads, (mass - targets) - mass * (rest / total), mass * (exps / total) - targets
-    )
+    # Quotients of rows, not of entries: a division for each of N·C is what would cost.
+    leading, others = mass * (rest / total), mass / total
+    return jnp.where(leads, (mass - targets) - leading, others * exps - targets)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

@@ -100,15 +100,26 @@ def _sigmoid_cross_entropy(
         label_smoothing = label_smoothing.astype(logits.dtype)
         labels = (1 - label_smoothing) * labels + label_smoothing / 2
     weight = 1 if pos_weight is None else _pos_weight(pos_weight, logits)
-    losses = _where_used(weight * labels, -logits) + _where_used(1 - labels, logits)
+    to_positive, to_negative = softplus_both_ways(logits)
+    losses = _where_used(weight * labels, to_positive) + _where_used(1 - labels, to_negative)
     losses = losses * inputs.nan_unless(in_range, losses.dtype)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def _where_used(share, x):
-    """share · softplus(x), where 0 · softplus(+inf) is 0, in the value and the gradient."""
-    unused = (share == 0) & (x == jnp.inf)
-    return share * jnp.where(unused, 0, jax.nn.softplus(jnp.where(unused, 0, x)))
+def softplus_both_ways(x: Array) -> tuple[Array, Array]:
+    """softplus(−x) and softplus(x), exact at every x, for the price of one exp and one log1p.
+
+    Each is s or s + |x| with s = log1p(e^−|x|). JAX differentiates the branch that was taken, so
+    the slopes −σ(−x) and σ(x) keep their digits where they are small, and are ∓½ at 0.
+    """
+    positive = x > 0
+    s = jnp.log1p(jnp.exp(jnp.where(positive, -x, x)))
+    return s + jnp.where(positive, 0, -x), s + jnp.where(positive, x, 0)
+
+
+def _where_used(share, loss):
+    """share · loss, where 0 · inf is 0, in the value and the gradient."""
+    return share * jnp.where((share == 0) & (loss == jnp.inf), 0, loss)
 
 
 def _pos_weight(pos_weight, logits):

@@ -258,7 +258,7 @@ def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothin
         lse = log_total(logits, axis) + top_logit(logits, axis)
         losses += z_loss * jnp.squeeze(lse, axis) ** 2
     # A negative mass is no distribution: NaN under jit, as for a bad index.
-    good = jnp.all(labels >= 0, axis=axis)
+    good = jnp.min(labels, axis=axis) >= 0
     return losses * inputs.nan_unless(good, losses.dtype), mass
 
 
