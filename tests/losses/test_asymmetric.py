@@ -49,10 +49,9 @@ def with_slopes(x, y, gammas=(1.0, 4.0), margin=0.05, *, no_margin=False):
 
 
 def test_without_gammas_and_margin_it_is_sigmoid_cross_entropy():
-    plain = {"gamma_positive": 0, "gamma_negative": 0, "margin": 0}
     for labels in (HARD, SOFT):
         wanted = sigmoid_cross_entropy(LOGITS, labels)
-        got = asymmetric_loss(LOGITS, labels, **plain)
+        got = asymmetric_loss(LOGITS, labels, gamma_positive=0, gamma_negative=0, margin=0)
         np.testing.assert_allclose(got, wanted, rtol=2 * EPS)
         got, slope, _ = with_slopes(LOGITS, labels, (0, 0), 0)
         # e^{log p} carries the rounding of log p: |x| < 10 times eps.

@@ -74,7 +74,7 @@ def test_dtypes_are_kept_and_rounded_once():
         wide = soft_cap(narrow.astype(jnp.float32), 30.0)
         np.testing.assert_array_equal(got, wide.astype(dtype))
     with jax.enable_x64(True):
-        assert soft_cap(np.float64([1.0]), 30.0).dtype == jnp.float64
+        assert soft_cap(np.ones(1, np.float64), 30.0).dtype == jnp.float64
 
 
 def test_bad_input_is_refused_or_nan():

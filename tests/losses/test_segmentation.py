@@ -24,9 +24,9 @@ ROUNDING = 4 * 15**0.5 * EPS
 
 def formula(p, t, alpha, beta, smooth, counted=None):
     """One minus the index, as papers write it, in float64: [batch]."""
-    p, t = np.float64(p), np.float64(t)
-    counted = np.ones(p.shape[:-1]) if counted is None else np.float64(counted)
-    total = lambda x: (x * counted[..., None]).sum((1, 2))  # noqa: E731
+    p, t = np.asarray(p, np.float64), np.asarray(t, np.float64)
+    kept = np.ones((*p.shape[:-1], 1)) if counted is None else np.asarray(counted)[..., None]
+    total = lambda x: (x * kept).sum((1, 2))  # noqa: E731
     hits, alarms, misses = total(p * t), total(p * (1 - t)), total((1 - p) * t)
     index = (hits + smooth) / (hits + alpha * alarms + beta * misses + smooth)
     return (1 - index).mean(-1)
@@ -71,7 +71,7 @@ def test_dice_is_tversky_of_two_halves():
 
 def test_one_channel_is_a_sigmoid_against_the_rest():
     region, logits = LABELS % 2, LOGITS[..., :1]
-    p, t = expit(np.float64(logits)), np.float64(region)[..., None]
+    p, t = expit(np.float64(logits)), np.asarray(region, np.float64)[..., None]
     got = dice_loss(logits, region)
     np.testing.assert_allclose(got, formula(p, t, 0.5, 0.5, 1.0), rtol=ROUNDING)
     for masses in (region[..., None].astype(jnp.float32), region[..., None].astype(bool)):

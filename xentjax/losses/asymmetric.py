@@ -78,8 +78,8 @@ def asymmetric_loss(
         inputs.unless_number(0, gamma_positive, inputs.non_negative, "gamma_positive"),
         inputs.unless_number(0, gamma_negative, inputs.non_negative, "gamma_negative"),
     )
-    margin = inputs.unless_number(0, margin, _below_one, "margin")
-    return _asymmetric_loss(elements, exponents, margin, reduction=reduction)
+    shift = inputs.unless_number(0, margin, _below_one, "margin")
+    return _asymmetric_loss(elements, exponents, shift, reduction=reduction)
 
 
 @partial(jax.jit, static_argnames="reduction", inline=True)
