@@ -1,0 +1,93 @@
+"""The multi-class hinge: a margin that, once kept, costs nothing more."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from xentjax.losses import inputs
+from xentjax.losses.examples import Labelled, read_labelled
+from xentjax.losses.log_partition import pick_label
+
+_compiled = partial(jax.jit, static_argnames="reduction", inline=True)
+
+
+def multiclass_hinge_loss(
+    logits: Num[ArrayLike, "..."],
+    labels: Shaped[ArrayLike, "..."],
+    *,
+    margin: Num[ArrayLike, ""] = 1.0,
+    axis: int = -1,
+    where: Shaped[ArrayLike, "..."] | None = None,
+    weights: Num[ArrayLike, "..."] | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+) -> Float[Array, "..."]:
+    r"""How far the label is from leading the best other class by a margin.
+
+        l = max(0, m + max_{j≠y} x_j − x_y)
+
+    The loss of Crammer and Singer's support vector machine. Prefer it to cross-entropy as a
+    comparison, or where examples that are right by the margin should no longer pull at all.
+    Prefer cross-entropy where probabilities are wanted: this loss gives none. (Weston and
+    Watkins sum the excess over all classes instead; `torch.nn.MultiMarginLoss` is their sum / C.)
+
+    It has kinks. Where classes tie for the maximum they share its slope evenly; where the margin
+    is kept exactly the slope is 0.
+
+    Args:
+      logits: real scores [*batch, C], any float dtype; a class at −inf is masked.
+      labels: integer class indices [*batch].
+      margin: m ≥ 0, one number; may be traced. m = 0 is the perceptron's loss.
+      axis: the class axis.
+      where: boolean, broadcastable to [*batch]; False leaves an example out.
+      weights: real, broadcastable to [*batch]; class weights α are `alpha[labels]`.
+      ignore_index: labels equal to it are left out.
+      reduction: "none", "sum" or "mean".
+
+    Returns:
+      In units of the logits, float32 (float64 for float64 logits): [*batch] for "none", a
+      scalar otherwise.
+
+    Raises:
+      TypeError: logits are not floating point, labels are not integers, `where` not boolean.
+      ValueError: shapes do not fit, the margin is negative or (eager calls) a label is outside
+        [0, C). Under jit such a label gives NaN, in the value and in the gradient.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(multiclass_hinge_loss(jnp.array([2.0, 1.5, -1.0]), jnp.array(0)))  # 1 + 1.5 − 2
+      0.5
+
+    Reference:
+      K. Crammer, Y. Singer, On the Algorithmic Implementation of Multiclass Kernel-based Vector
+      Machines, 2001.
+
+    See Also:
+      `softmax_cross_entropy`, its smooth sister.
+    """
+    examples = read_labelled(
+        logits,
+        labels,
+        axis=axis,
+        where=where,
+        weights=weights,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
+    excess = inputs.non_negative(margin, "margin")
+    return _multiclass_hinge_loss(examples, excess, reduction=reduction)
+
+
+@_compiled
+def _multiclass_hinge_loss(examples: Labelled, margin, *, reduction):
+    logits, labels = examples.safe_logits(), examples.labels
+    own = jnp.squeeze(pick_label(logits, labels, -1), -1)
+    index = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    others = jnp.max(jnp.where(index == labels[..., None], -jnp.inf, logits), axis=-1)
+    # The difference first: at logits of 1e8 a margin added to one of them would be lost.
+    losses = jax.nn.relu((others - own) + margin.astype(logits.dtype))
+    return examples.reduce(losses * examples.nan_if_bad(), reduction)
