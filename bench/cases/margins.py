@@ -57,7 +57,8 @@ def _spread(loss: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(loss)
     def biased(logits, labels, **options):
-        bias = jnp.linspace(0, 0.5, logits.shape[-1], dtype=logits.dtype)
+        wide = jnp.promote_types(logits.dtype, jnp.float32)  # a sum in 16 bits would be another
+        bias = jnp.linspace(0, 0.5, logits.shape[-1], dtype=wide)
         return loss(logits + jnp.broadcast_to(bias, logits.shape), labels, **options)
 
     return biased

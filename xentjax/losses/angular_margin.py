@@ -215,7 +215,8 @@ def _cross_entropy(examples: Projected, cosines, own, scale, reduction) -> Array
     index = lax.broadcasted_iota(jnp.int32, cosines.shape, cosines.ndim - 1)
     cosines = jnp.where(index == examples.labels[..., None], own, cosines)
     logits = scale.astype(cosines.dtype) * cosines
-    return examples.reduce(label_terms(logits, examples.labels, examples.keep, -1).nll, reduction)
+    terms = label_terms(logits, examples.labels, examples.keep, logits.ndim - 1)
+    return examples.reduce(terms.nll, reduction)
 
 
 def _unit(x: Array, axis: int) -> Array:

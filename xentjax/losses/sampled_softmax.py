@@ -222,7 +222,8 @@ def _sampled_softmax_cross_entropy(examples: Projected, sampled: ClassSample, bi
     drawn = jnp.broadcast_to(sampled.classes, others.shape)
     others = jnp.where(drawn == labels[..., None], -jnp.inf, others)
     logits = jnp.concatenate([own[..., None], others], axis=-1)
-    losses = label_terms(logits, jnp.zeros_like(labels), examples.keep, -1).nll
+    first = jnp.zeros_like(labels)
+    losses = label_terms(logits, first, examples.keep, logits.ndim - 1).nll
     known = jnp.all((sampled.classes >= 0) & (sampled.classes < vocabulary))
     losses = losses * examples.nan_if_bad() * inputs.nan_unless(known, dtype)
     return examples.reduce(losses, reduction)
