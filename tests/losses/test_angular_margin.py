@@ -61,7 +61,8 @@ def test_margin_zero_is_cross_entropy_of_scaled_cosines():
 
 
 @BOTH
-def test_gradients_are_those_of_the_paper_by_finite_differences(loss, x64):
+@pytest.mark.usefixtures("x64")
+def test_gradients_are_those_of_the_paper_by_finite_differences(loss):
     rows, weight = ROWS.astype(np.float64), WEIGHT.astype(np.float64)
     args = {"scale": 8.0, "margin": 0.4}
 
@@ -172,7 +173,10 @@ def test_sixteen_bits_are_computed_in_float32(loss):
 
     @jax.jit
     def both(rows, weight):
-        total = lambda r, w: (jnp.sum(loss(r, w, LABELS)), loss(r, w, LABELS))
+        def total(r, w):
+            losses = loss(r, w, LABELS)
+            return jnp.sum(losses), losses
+
         return jax.grad(total, argnums=(0, 1), has_aux=True)(rows, weight)
 
     slopes, got = both(rows, weight)
@@ -201,7 +205,7 @@ def test_masked_and_ignored_rows_reach_nothing(loss):
 
 @BOTH
 def test_bad_input_is_refused_or_nan(loss):
-    with pytest.raises(ValueError, match="embeddings must be .* got shapes .*weight.T"):
+    with pytest.raises(ValueError, match=r"embeddings must be .* got shapes .*weight\.T"):
         loss(ROWS, WEIGHT.T, LABELS)
     with pytest.raises(ValueError, match=r"labels must lie in \[0, 4\), got 4 at position \(2,\)"):
         loss(ROWS, WEIGHT, np.array([0, 1, 4, 1, 1, 1]))
@@ -222,5 +226,5 @@ def test_bad_input_is_refused_or_nan(loss):
 
 
 def test_arcface_takes_no_degrees():
-    with pytest.raises(ValueError, match="margin must lie in .* radians, got 28.6"):
+    with pytest.raises(ValueError, match=r"margin must lie in .* radians, got 28\.6"):
         arcface_loss(ROWS, WEIGHT, LABELS, margin=28.6)

@@ -89,5 +89,8 @@ def _multiclass_hinge_loss(examples: Labelled, margin, *, reduction):
     index = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     others = jnp.max(jnp.where(index == labels[..., None], -jnp.inf, logits), axis=-1)
     # The difference first: at logits of 1e8 a margin added to one of them would be lost.
-    losses = jax.nn.relu((others - own) + margin.astype(logits.dtype))
-    return examples.reduce(losses * examples.nan_if_bad(), reduction)
+    excess = (others - own) + margin.astype(logits.dtype)
+    # No relu where the label is bad: it would keep the NaN out of the slopes.
+    factor = examples.nan_if_bad()
+    losses = jnp.where((excess <= 0) & (factor == 1), 0, excess) * factor
+    return examples.reduce(losses, reduction)

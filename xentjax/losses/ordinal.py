@@ -215,10 +215,11 @@ class _Thresholds(NamedTuple):
         return self.logits if self.keep is None else jnp.where(self.keep[..., None], self.logits, 0)
 
     def questions(self) -> tuple[Array, Array]:
-        """For each question k: whether y > k, and whether y ≥ k."""
+        """For each question k: whether y > k, and whether it is put to this row, y ≥ k."""
         k = lax.broadcasted_iota(jnp.int32, self.logits.shape, self.logits.ndim - 1)
         labels = self.labels[..., None]
-        return labels > k, labels >= k
+        # Put to a label below 0 too, so that its NaN reaches the slopes.
+        return labels > k, (labels >= k) | (labels < 0)
 
     def reduce(self, losses: Array, reduction: str) -> Array:
         """NaN for bad labels, then masks, weighs and reduces losses [*batch]."""
