@@ -34,13 +34,13 @@ def views(rng: np.random.Generator, n: int, width: int) -> tuple[np.ndarray, ...
 
 
 def torch_similarities(anchors, candidates, scale):
-    from torch.nn import functional as F  # noqa: PLC0415, N812
+    from torch.nn import functional as F  # noqa: N812
 
     return scale * F.normalize(anchors, dim=-1) @ F.normalize(candidates, dim=-1).T
 
 
 def torch_nll(logits):
-    import torch  # noqa: PLC0415
+    import torch
 
     own = torch.arange(len(logits), device=logits.device)
     return torch.nn.functional.cross_entropy(logits, own, reduction="none")
@@ -52,7 +52,7 @@ def torch_clip(images, texts):
 
 
 def torch_siglip(images, texts):
-    import torch  # noqa: PLC0415
+    import torch
 
     logits = torch_similarities(images, texts, 10.0) - 10.0
     signs = 2 * torch.eye(len(logits), device=logits.device) - 1
@@ -60,7 +60,7 @@ def torch_siglip(images, texts):
 
 
 def optax_ntxent(embeddings, labels):
-    import optax  # noqa: PLC0415
+    import optax
 
     # It returns the mean only; so many copies of it have the sum of the losses.
     return jnp.broadcast_to(optax.ntxent(embeddings, labels, 0.07), labels.shape)

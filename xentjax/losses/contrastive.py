@@ -182,10 +182,9 @@ def _clip_loss(rows: Rows, scale, *, devices, reduction):
 def _nll_of_partners(anchors, partners, others, keep, scale, devices):
     """−log softmax of each anchor's own partner among all partners and others, [N]."""
     count, stride = anchors.shape[0], anchors.shape[0] + others.shape[0]
-    if keep is None:
-        allowed = None
-    else:
-        allowed = jnp.concatenate([keep, jnp.ones_like(others[:, 0], bool)])
+    allowed = keep
+    if allowed is not None:
+        allowed = jnp.concatenate([allowed, jnp.ones_like(others[:, 0], bool)])
     candidates, allowed = devices.gather((jnp.concatenate([partners, others]), allowed))
     logits = similarities(anchors, candidates, scale)
     if not logits.size:

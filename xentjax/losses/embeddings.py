@@ -88,8 +88,10 @@ def read_negatives(negatives: ArrayLike | None, queries: Array) -> Array:
 
 def unit(x: Array) -> Array:
     """Rows x / |x|; a row of zeros has no direction: it stays zero, with zero gradient."""
-    # Scaled by its largest entry first, a constant that cancels, so that no square overflows.
+    # Scaled by its largest entry first, a constant that cancels, so that no square overflows; not
+    # by one so large that its reciprocal, by which compilers multiply, is subnormal and flushed.
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    largest = jnp.minimum(largest, jnp.finfo(x.dtype).max / 256)
     zero = largest == 0
     scaled = jnp.where(zero, 0, x / jnp.where(zero, 1, largest))
     squares = jnp.sum(scaled * scaled, axis=-1, keepdims=True)

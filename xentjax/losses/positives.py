@@ -99,7 +99,7 @@ def _read_labels(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
             f"{shape}"
         )
     # Without 64-bit mode JAX wraps 2³² to 0, and strangers would attract each other.
-    if isinstance(labels, np.ndarray) and not np.array_equal(labels, np.asarray(array)):
+    if isinstance(labels, np.ndarray) and not np.array_equal(labels, labels.astype(array.dtype)):
         raise ValueError(
             f"labels must fit {array.dtype}, got {labels.min()} to {labels.max()} as "
             f"{labels.dtype}; number them anew: np.unique(labels, return_inverse=True)[1]"
