@@ -4,6 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from bench.cases.case import LossCase, normal, pair
 from xentjax.losses.contrastive import clip_loss, info_nce
@@ -34,13 +35,14 @@ def views(rng: np.random.Generator, n: int, width: int) -> tuple[np.ndarray, ...
 
 
 def torch_similarities(anchors, candidates, scale):
-    from torch.nn import functional as F  # noqa: N812
+    import torch  # pyright: ignore[reportMissingImports] (an extra; called where it is there)
 
-    return scale * F.normalize(anchors, dim=-1) @ F.normalize(candidates, dim=-1).T
+    directions = torch.nn.functional.normalize
+    return scale * directions(anchors, dim=-1) @ directions(candidates, dim=-1).T
 
 
 def torch_nll(logits):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] (as above)
 
     own = torch.arange(len(logits), device=logits.device)
     return torch.nn.functional.cross_entropy(logits, own, reduction="none")
@@ -52,7 +54,7 @@ def torch_clip(images, texts):
 
 
 def torch_siglip(images, texts):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] (as above)
 
     logits = torch_similarities(images, texts, 10.0) - 10.0
     signs = 2 * torch.eye(len(logits), device=logits.device) - 1
@@ -60,8 +62,6 @@ def torch_siglip(images, texts):
 
 
 def optax_ntxent(embeddings, labels):
-    import optax
-
     # It returns the mean only; so many copies of it have the sum of the losses.
     return jnp.broadcast_to(optax.ntxent(embeddings, labels, 0.07), labels.shape)
 

@@ -194,9 +194,11 @@ def test_a_gradient_taken_inside_shard_map_is_that_of_one_device(name):
     close(jax.jit(inside)(*arguments), jax.jit(partial(slope, axis_name=None))(*arguments))
 
 
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=lambda t: t.name)
 @mostly_slow("supervised")
-def test_plain_jit_takes_sharded_inputs(name):
-    place = NamedSharding(mesh_of(8), P("data"))
+def test_plain_jit_takes_sharded_inputs(name, axis_type):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+    place = NamedSharding(mesh, P("data"))
     x, y, labels, keep = (jax.device_put(z, place) for z in (X, Y, LABELS, KEEP))
 
     def mean(x, y, labels, keep):

@@ -170,7 +170,7 @@ def clip_loss(
 def _clip_loss(rows: Rows, scale, *, devices, reduction):
     images, texts = map(unit, rows.safe())
     if devices.axis_name is None:
-        to_text, to_image = _nll_both_ways(images, texts, rows.keep, scale)
+        to_text, to_image = _nll_both_ways(images, texts, rows.keep, scale, devices)
     else:
         none = images[:0]
         to_text = _nll_of_partners(images, texts, none, rows.keep, scale, devices)
@@ -181,25 +181,23 @@ def _clip_loss(rows: Rows, scale, *, devices, reduction):
 
 def _nll_of_partners(anchors, partners, others, keep, scale, devices):
     """−log softmax of each anchor's own partner among all partners and others, [N]."""
-    count, stride = anchors.shape[0], anchors.shape[0] + others.shape[0]
-    allowed = keep
-    if allowed is not None:
-        allowed = jnp.concatenate([allowed, jnp.ones_like(others[:, 0], bool)])
-    candidates, allowed = devices.gather((jnp.concatenate([partners, others]), allowed))
-    logits = similarities(anchors, candidates, scale)
+    partners, others, allowed = devices.gather((partners, others, keep))
+    logits = similarities(anchors, jnp.concatenate([partners, others]), scale)
     if not logits.size:
         return jnp.sum(logits, axis=1)  # an empty batch has no largest logit
     if allowed is not None:
+        allowed = jnp.concatenate([allowed, jnp.ones_like(others[:, 0], bool)])
         logits = jnp.where(allowed[None, :], logits, -jnp.inf)
-    return label_terms(logits, devices.positions(count, stride), keep, 1).nll
+    return label_terms(logits, devices.positions(anchors.shape[0]), keep, 1).nll
 
 
-def _nll_both_ways(images, texts, keep, scale):
+def _nll_both_ways(images, texts, keep, scale, devices):
     """The same by rows and by columns of the one matrix [N, N]."""
+    texts, allowed = devices.gather((texts, keep))
     logits = similarities(images, texts, scale)
     if not logits.size:
         return (jnp.sum(logits, axis=1),) * 2
     if keep is not None:
-        logits = jnp.where(keep[:, None] & keep[None, :], logits, -jnp.inf)
-    own = jnp.arange(logits.shape[0], dtype=jnp.int32)
-    return tuple(label_terms(logits, own, keep, axis).nll for axis in (1, 0))
+        logits = jnp.where(keep[:, None] & allowed[None, :], logits, -jnp.inf)
+    own = devices.positions(logits.shape[0])
+    return label_terms(logits, own, keep, 1).nll, label_terms(logits, own, allowed, 0).nll

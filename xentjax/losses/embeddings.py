@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, Shaped
 
@@ -28,15 +29,15 @@ class Devices(NamedTuple):
     def gather(self, tree: Any) -> Any:
         """The parts of all devices, one after the other on the leading axis."""
         if self.axis_name is None:
-            return tree
+            return jax.tree.map(_unsharded, tree)
         return jax.tree.map(lambda x: lax.all_gather(x, self.axis_name, tiled=True), tree)
 
-    def positions(self, count: int, stride: int) -> Array:
-        """Where this device's first `count` rows stand among all, each device holding `stride`."""
+    def positions(self, count: int) -> Array:
+        """Where this device's rows, `count` of them as on every other, stand among all."""
         here = jnp.arange(count, dtype=jnp.int32)
         if self.axis_name is None:
             return here
-        return here + stride * lax.axis_index(self.axis_name)
+        return here + count * lax.axis_index(self.axis_name)
 
     def reduce(
         self, losses: Array, keep: Array | None, weights: Array | None, reduction: str
@@ -106,6 +107,13 @@ def similarities(anchors: Array, candidates: Array, scale: Array) -> Array:
     """
     scaled = anchors * scale.astype(anchors.dtype)
     return jnp.matmul(scaled, candidates.T, precision=lax.Precision.HIGHEST)
+
+
+def _unsharded(x: Array) -> Array:
+    """Whole on every device, where the axes of an explicit mesh hold it in parts."""
+    if all(axis is None for axis in jax.typeof(x).sharding.spec):
+        return x
+    return jax.sharding.reshard(x, PartitionSpec(*(None,) * x.ndim))
 
 
 def _require_bound(axis_name: str | tuple[str, ...]) -> None:

@@ -97,18 +97,19 @@ def siglip_loss(
 @partial(jax.jit, static_argnames=("chunk", "devices", "reduction"), inline=True)
 def _siglip_loss(rows: Rows, scale, bias, *, chunk, devices, reduction):
     images, texts = map(unit, rows.safe())
-    own = devices.positions(images.shape[0], images.shape[0])
+    own = devices.positions(images.shape[0])
     allowed = jnp.ones_like(own, bool) if rows.keep is None else rows.keep
     compare = partial(_compared, scale=scale, bias=bias.astype(images.dtype), chunk=chunk)
     part = (texts, allowed, own)
-    losses = compare(images, own, part)
-    if devices.axis_name is not None:
-        losses = _around_the_ring(compare, losses, images, own, part, devices.axis_name)
+    if devices.axis_name is None:
+        losses = compare(images, own, devices.gather(part))
+    else:
+        losses = _around_the_ring(compare, images, own, part, devices.axis_name)
     return devices.reduce(losses, rows.keep, rows.weights, reduction)
 
 
-def _around_the_ring(compare, losses, images, own, part, axis_name):
-    """Adds the comparisons with the other devices' texts, one device's after the other's."""
+def _around_the_ring(compare, images, own, part, axis_name):
+    """The comparisons with the texts of all devices, one device's after the other's."""
     size = lax.axis_size(axis_name)
     ring = [(i, (i + 1) % size) for i in range(size)]
     compare = jax.checkpoint(compare)
@@ -118,7 +119,7 @@ def _around_the_ring(compare, losses, images, own, part, axis_name):
         part = jax.tree.map(lambda x: lax.ppermute(x, axis_name, ring), part)
         return (losses + compare(images, own, part), part), None
 
-    (losses, _), _ = lax.scan(step, (losses, part), length=size - 1)
+    (losses, _), _ = lax.scan(step, (compare(images, own, part), part), length=size - 1)
     return losses
 
 
@@ -144,6 +145,6 @@ def _compared(images, own, part, *, scale, bias, chunk):
 def _sum_over_texts(anchors, own, bias, part):
     texts, allowed, positions = part
     logits = similarities(anchors, texts, jnp.ones((), anchors.dtype)) + bias
-    belongs = own[:, None] == positions[None, :]
-    terms = jax.nn.softplus(jnp.where(belongs, -logits, logits))
+    signs = jnp.where(own[:, None] == positions[None, :], -1, 1).astype(logits.dtype)
+    terms = jax.nn.softplus(signs * logits)
     return jnp.sum(jnp.where(allowed[None, :], terms, 0), axis=1)

@@ -114,7 +114,7 @@ def _supervised_contrastive(rows: Rows, labels, temperature, *, devices, reducti
     logits = similarities(anchors, candidates, 1 / temperature)
     if not logits.size:
         return devices.reduce(jnp.sum(logits, axis=1), rows.keep, rows.weights, reduction)
-    own = devices.positions(anchors.shape[0], anchors.shape[0])
+    own = devices.positions(anchors.shape[0])
     rival = lax.broadcasted_iota(jnp.int32, logits.shape, 1) != own[:, None]
     if allowed is not None:
         rival &= allowed[None, :]
