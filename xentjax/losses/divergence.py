@@ -125,7 +125,7 @@ def _kl_divergence(logits, targets, keep, weights, *, axis, reduction):
     targets = _in_rows(targets.astype(logits.dtype), keep, axis)
     log_targets = jnp.where(targets == 0, -jnp.inf, jnp.log(jnp.where(targets == 0, 1, targets)))
     log_p = -log_softmax_gap(logits, axis)
-    terms = _kl_terms(log_targets, log_p, _difference(log_targets, log_p))
+    terms = kl_terms(log_targets, log_p, _difference(log_targets, log_p))
     losses = jnp.sum(terms, axis=axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
@@ -187,8 +187,8 @@ def _kl_divergence_with_logits(
 ):
     model, target = _same_dtype(logits, target_logits, keep, axis)
     model, target = (_cooled(x, temperature, axis) for x in (model, target))
-    log_p, log_q, difference = _log_pair(model, target, axis)
-    losses = jnp.sum(_kl_terms(log_q, log_p, difference), axis=axis)
+    log_p, log_q, difference = log_pair(model, target, axis)
+    losses = jnp.sum(kl_terms(log_q, log_p, difference), axis=axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -240,7 +240,7 @@ def js_divergence(
 @_compiled
 def _js_divergence(logits, other_logits, keep, weights, *, axis, reduction):
     first, second = _same_dtype(logits, other_logits, keep, axis)
-    log_p, log_q, difference = _log_pair(first, second, axis)
+    log_p, log_q, difference = log_pair(first, second, axis)
     to_p, to_q = _log_mean_ratio(-difference), _log_mean_ratio(difference)
     terms = _half_js(log_p, log_q, to_p) + _half_js(log_q, log_p, to_q)
     losses = 0.5 * jnp.sum(terms, axis=axis)
@@ -280,7 +280,7 @@ def _cooled(logits, temperature, axis):
     return jnp.where(masked, -jnp.inf, below_top / temperature.astype(logits.dtype))
 
 
-def _log_pair(model, target, axis):
+def log_pair(model, target, axis):
     """log p, log q and log q − log p of two softmax distributions.
 
     Where all logits differ by nearly the same amount (within 1), the difference is taken from the
@@ -307,7 +307,7 @@ def _difference(log_q, log_p):
     return jnp.where(either, 0, log_q) - jnp.where(either, 0, log_p)
 
 
-def _kl_terms(log_q, log_p, d):
+def kl_terms(log_q, log_p, d):
     """q log(q / p) − q + p ≥ 0 for each class, from d = log q − log p; −inf is probability 0.
 
     The term is q (d + e⁻ᵈ − 1) ≈ q d²/2: near 0 by its series, elsewhere as it stands.
@@ -343,4 +343,4 @@ def _half_js(log_p, log_q, to_mean):
     to_mean = jnp.where(alone & ~absent, jnp.log(2.0).astype(to_mean.dtype), to_mean)
     log_mean = log_p - to_mean
     log_mean = jnp.where(absent, log_q - jnp.log(2.0).astype(to_mean.dtype), log_mean)
-    return _kl_terms(log_p, log_mean, jnp.where(absent, 0, to_mean))
+    return kl_terms(log_p, log_mean, jnp.where(absent, 0, to_mean))
