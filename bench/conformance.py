@@ -66,7 +66,10 @@ def _difference(one: Any, other: Any) -> float:
 
 def agreement_table(found: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown: the largest differences, case by case."""
-    lines = ["| case | draws | largest difference of losses | of gradients |", "|---|---:|---:|---:|"]
+    lines = [
+        "| case | draws | largest difference of losses | of gradients |",
+        "|---|---:|---:|---:|",
+    ]
     for name, worst in found.items():
         lines.append(f"| {name} | {DRAWS} | {worst['value']:.1e} | {worst['gradient']:.1e} |")
     return "\n".join(lines)

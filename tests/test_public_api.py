@@ -8,46 +8,70 @@ from pathlib import Path
 import pytest
 
 import xentjax
+from bench.cases import CASES
 
 NAMES = [
+    "arcface_loss",
+    "asymmetric_loss",
     "bits",
     "bits_per_byte",
+    "bootstrapped_cross_entropy",
+    "class_balanced_weights",
+    "clip_loss",
+    "confidence_penalty",
+    "coral_loss",
+    "corn_loss",
+    "cosface_loss",
+    "cutmix",
+    "dice_loss",
     "distillation_loss",
+    "entmax",
+    "entmax_loss",
     "entropy",
     "focal_loss",
+    "forward_corrected_cross_entropy",
+    "generalized_cross_entropy",
     "huber_loss",
+    "info_nce",
     "js_divergence",
     "kl_divergence",
     "kl_divergence_with_logits",
+    "ldam_loss",
     "linear_cross_entropy",
     "linear_kl_divergence",
     "linear_log_probs",
+    "listwise_softmax_loss",
+    "log_uniform_sample",
+    "logit_adjusted_cross_entropy",
+    "mixup",
+    "multiclass_hinge_loss",
     "perplexity",
     "plan",
+    "poly_loss",
     "reduce",
+    "sampled_softmax_cross_entropy",
     "sharded_linear_cross_entropy",
+    "siglip_loss",
     "sigmoid_cross_entropy",
+    "sigmoid_focal_loss",
+    "smooth_labels",
+    "soft_cap",
+    "soft_ordinal_targets",
     "softmax_cross_entropy",
+    "sparsemax",
+    "sparsemax_loss",
     "squared_error",
+    "supervised_contrastive",
+    "symmetric_cross_entropy",
     "total_and_weight",
+    "tversky_loss",
 ]
 ROOMS = [
     *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
     *("testing", "timing", "train"),
 ]
 TAIL = ["where", "weights", "reduction"]
-LOSSES = [
-    "distillation_loss",
-    "entropy",
-    "focal_loss",
-    "huber_loss",
-    "js_divergence",
-    "kl_divergence",
-    "kl_divergence_with_logits",
-    "sigmoid_cross_entropy",
-    "softmax_cross_entropy",
-    "squared_error",
-]
+LOSSES = sorted({getattr(case.loss, "func", case.loss).__name__ for case in CASES.values()})
 
 
 def test_public_names_are_these():

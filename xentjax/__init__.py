@@ -11,26 +11,60 @@ __version__ = "0.1.0"
 
 # Each public name and the module that holds it: the one list a new name is added to.
 _HOME = {
+    "arcface_loss": "losses.angular_margin",
+    "asymmetric_loss": "losses.asymmetric",
     "bits": "losses.units",
     "bits_per_byte": "losses.units",
+    "bootstrapped_cross_entropy": "losses.bootstrapping",
+    "class_balanced_weights": "losses.class_balance",
+    "clip_loss": "losses.contrastive",
+    "confidence_penalty": "losses.confidence",
+    "coral_loss": "losses.ordinal",
+    "corn_loss": "losses.ordinal",
+    "cosface_loss": "losses.angular_margin",
+    "cutmix": "losses.targets",
+    "dice_loss": "losses.segmentation",
     "distillation_loss": "losses.distillation",
+    "entmax": "losses.normalizations",
+    "entmax_loss": "losses.fenchel_young",
     "entropy": "losses.divergence",
     "focal_loss": "losses.focal",
+    "forward_corrected_cross_entropy": "losses.noise",
+    "generalized_cross_entropy": "losses.robust",
     "huber_loss": "losses.regression",
+    "info_nce": "losses.contrastive",
     "js_divergence": "losses.divergence",
     "kl_divergence": "losses.divergence",
     "kl_divergence_with_logits": "losses.divergence",
+    "ldam_loss": "losses.longtail",
     "linear_cross_entropy": "fused.linear_cross_entropy",
     "linear_kl_divergence": "fused.linear_kl_divergence",
     "linear_log_probs": "fused.linear_log_probs",
+    "listwise_softmax_loss": "losses.listwise",
+    "log_uniform_sample": "losses.sampled_softmax",
+    "logit_adjusted_cross_entropy": "losses.longtail",
+    "mixup": "losses.targets",
+    "multiclass_hinge_loss": "losses.hinge",
     "perplexity": "losses.units",
     "plan": "fused.plan",
+    "poly_loss": "losses.polynomial",
     "reduce": "losses.reduction",
+    "sampled_softmax_cross_entropy": "losses.sampled_softmax",
     "sharded_linear_cross_entropy": "fused.sharded",
+    "siglip_loss": "losses.pairwise_sigmoid",
     "sigmoid_cross_entropy": "losses.sigmoid",
+    "sigmoid_focal_loss": "losses.focal",
+    "smooth_labels": "losses.targets",
+    "soft_cap": "losses.capping",
+    "soft_ordinal_targets": "losses.ordinal",
     "softmax_cross_entropy": "losses.softmax",
+    "sparsemax": "losses.normalizations",
+    "sparsemax_loss": "losses.fenchel_young",
     "squared_error": "losses.regression",
+    "supervised_contrastive": "losses.positives",
+    "symmetric_cross_entropy": "losses.robust",
     "total_and_weight": "losses.reduction",
+    "tversky_loss": "losses.segmentation",
 }
 _ROOMS = (
     *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
@@ -45,6 +79,13 @@ if TYPE_CHECKING:
     from xentjax.fused.linear_log_probs import linear_log_probs
     from xentjax.fused.plan import plan
     from xentjax.fused.sharded import sharded_linear_cross_entropy
+    from xentjax.losses.angular_margin import arcface_loss, cosface_loss
+    from xentjax.losses.asymmetric import asymmetric_loss
+    from xentjax.losses.bootstrapping import bootstrapped_cross_entropy
+    from xentjax.losses.capping import soft_cap
+    from xentjax.losses.class_balance import class_balanced_weights
+    from xentjax.losses.confidence import confidence_penalty
+    from xentjax.losses.contrastive import clip_loss, info_nce
     from xentjax.losses.distillation import distillation_loss
     from xentjax.losses.divergence import (
         entropy,
@@ -52,11 +93,25 @@ if TYPE_CHECKING:
         kl_divergence,
         kl_divergence_with_logits,
     )
-    from xentjax.losses.focal import focal_loss
+    from xentjax.losses.fenchel_young import entmax_loss, sparsemax_loss
+    from xentjax.losses.focal import focal_loss, sigmoid_focal_loss
+    from xentjax.losses.hinge import multiclass_hinge_loss
+    from xentjax.losses.listwise import listwise_softmax_loss
+    from xentjax.losses.longtail import ldam_loss, logit_adjusted_cross_entropy
+    from xentjax.losses.noise import forward_corrected_cross_entropy
+    from xentjax.losses.normalizations import entmax, sparsemax
+    from xentjax.losses.ordinal import coral_loss, corn_loss, soft_ordinal_targets
+    from xentjax.losses.pairwise_sigmoid import siglip_loss
+    from xentjax.losses.polynomial import poly_loss
+    from xentjax.losses.positives import supervised_contrastive
     from xentjax.losses.reduction import reduce, total_and_weight
     from xentjax.losses.regression import huber_loss, squared_error
+    from xentjax.losses.robust import generalized_cross_entropy, symmetric_cross_entropy
+    from xentjax.losses.sampled_softmax import log_uniform_sample, sampled_softmax_cross_entropy
+    from xentjax.losses.segmentation import dice_loss, tversky_loss
     from xentjax.losses.sigmoid import sigmoid_cross_entropy
     from xentjax.losses.softmax import softmax_cross_entropy
+    from xentjax.losses.targets import cutmix, mixup, smooth_labels
     from xentjax.losses.units import bits, bits_per_byte, perplexity
 
 

@@ -51,7 +51,9 @@ def test_the_gradient_flows_through_the_soft_target_only(kind):
 
     # All are sums of terms of size 1, each rounded a few times.
     got, expected = (slopes_and_curvatures(loss, LOGITS) for loss in (ours, theirs))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=10 * EPS), got, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=10 * EPS), got, expected
+    )
 
 
 @pytest.mark.parametrize("kind", ["soft", "hard"])

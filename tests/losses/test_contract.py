@@ -17,6 +17,9 @@ WHOLE = "softmax, integer labels"
 # Functions of the losses room that are no losses.
 OTHERS = {
     *("bits", "bits_per_byte", "perplexity", "reduce", "total_and_weight"),
+    *("cutmix", "mixup", "smooth_labels", "soft_cap", "soft_ordinal_targets"),
+    *("class_balanced_weights", "entmax", "log_uniform_sample", "sparsemax"),
+    *("group_advantages",),
 }
 
 
