@@ -132,8 +132,8 @@ def arcface_loss(
     same number of radians at every angle. m = 0 is the cross-entropy of the scaled cosines.
 
     The logit drops by s · (cos m + m sin m − 1) where θ_y + m passes π, as in the paper's code.
-    At θ_y = 0 the loss has the tip of a cone, with slope 0 at the tip itself: sin θ_y is found as
-    the length of a difference of vectors, since √(1 − cos²) has an infinite slope there.
+    At θ_y = 0 the loss is the tip of a cone and has no derivative; the slope given there is finite,
+    because sin θ_y is found as the length of a difference of vectors: √(1 − cos²) has none.
     A zero vector is at a right angle to every other; its gradient is taken as if its length
     were 1, so that it can leave 0.
 
@@ -215,7 +215,7 @@ def _cross_entropy(examples: Projected, cosines, own, scale, reduction) -> Array
     index = lax.broadcasted_iota(jnp.int32, cosines.shape, cosines.ndim - 1)
     cosines = jnp.where(index == examples.labels[..., None], own, cosines)
     logits = scale.astype(cosines.dtype) * cosines
-    terms = label_terms(logits, examples.labels, examples.keep, logits.ndim - 1)
+    terms = label_terms(logits, examples.labels, examples.keep, -1)
     return examples.reduce(terms.nll, reduction)
 
 

@@ -43,8 +43,8 @@ def log_uniform_sample(
 
     For vocabularies sorted by falling frequency, where P(c) is close to the frequency of words.
     Draw anew for each step. Each probability is right to 1e-6 of itself for any number of
-    classes up to 2³¹; the usual exp(u · log(C + 1)) with a u of 24 bits cannot reach most
-    classes above some 2²⁴.
+    classes up to 2³¹; the usual exp(u · log(C + 1)) with u in float32 skips most classes above a
+    few hundred thousand.
 
     Args:
       key: a key of `jax.random`.
@@ -133,12 +133,13 @@ def sampled_softmax_cross_entropy(
         l = −log( e^(x_y) / Ẑ ),   Ẑ = e^(x_y) + Σ_{i: c_i ≠ y} e^(x_{c_i} − log n_{c_i})
 
     E Ẑ is the full sum Σ_c e^(x_c), so the loss and its gradient tend to the full ones as the
-    sample grows; with few samples the loss is too small (−log is convex). A sampled class that
-    is the label is left out: it is there already.
+    sample grows; with few samples the loss is too small on average (log is concave). A sampled
+    class that is the label is left out: it is there already.
     Only the columns of the labels and of the sample are read, S + 1 scores an example.
 
-    Prefer it where even tiles of all scores cost too much: millions of classes. Up to some
-    hundred thousand `linear_cross_entropy` is exact in as little memory. Never evaluate with it.
+    Prefer it where even tiles of all scores cost too much time: millions of classes. Up to some
+    hundred thousand `linear_cross_entropy` is exact and holds a tile at most. Never evaluate
+    with it.
 
     TensorFlow's `sampled_softmax_loss` lowers the label's score too, by the logarithm of its own
     expected count. With replacement that is not consistent, for this count grows with S; where
@@ -223,7 +224,7 @@ def _sampled_softmax_cross_entropy(examples: Projected, sampled: ClassSample, bi
     others = jnp.where(drawn == labels[..., None], -jnp.inf, others)
     logits = jnp.concatenate([own[..., None], others], axis=-1)
     first = jnp.zeros_like(labels)
-    losses = label_terms(logits, first, examples.keep, logits.ndim - 1).nll
+    losses = label_terms(logits, first, examples.keep, -1).nll
     known = jnp.all((sampled.classes >= 0) & (sampled.classes < vocabulary))
     losses = losses * examples.nan_if_bad() * inputs.nan_unless(known, dtype)
     return examples.reduce(losses, reduction)
