@@ -5,7 +5,6 @@ itself out, so a loss made of misses (1 − p) stays exact where the model is su
 gradient.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -21,5 +20,9 @@ def softmax_complement(logits: Array) -> tuple[Array, Array]:
 
 
 def sigmoid_complement(logits: Array) -> tuple[Array, Array]:
-    """σ(x) and σ(−x), whose derivatives σ(x) σ(−x) are exact on both sides."""
-    return jnp.exp(-jax.nn.softplus(-logits)), jnp.exp(-jax.nn.softplus(logits))
+    """σ(x) and σ(−x) from one exponential e of −|x|: 1 / (1 + e) and e / (1 + e)."""
+    positive = logits > 0
+    e = jnp.exp(jnp.where(positive, -logits, logits))
+    larger = 1 / (1 + e)
+    smaller = e * larger
+    return jnp.where(positive, larger, smaller), jnp.where(positive, smaller, larger)
