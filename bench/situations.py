@@ -61,7 +61,13 @@ _CE, _INT = xentjax.softmax_cross_entropy, optax.losses.softmax_cross_entropy_wi
 _SOFT, _BCE = optax.losses.softmax_cross_entropy, optax.losses.sigmoid_binary_cross_entropy
 _FOCAL = partial(xentjax.sigmoid_focal_loss, gamma=2.0)
 _OPTAX_FOCAL = partial(optax.losses.sigmoid_focal_loss, gamma=2.0)
-_KL, _OPTAX_KL = (
+_KL = xentjax.kl_divergence
+
+
+def _optax_kl(logits, targets):
+    return optax.losses.kl_divergence(jax.nn.log_softmax(logits), targets)
+
+
     xentjax.kl_divergence,
     lambda x, t: optax.losses.kl_divergence(jax.nn.log_softmax(x), t),
 )
@@ -98,7 +104,7 @@ SITUATIONS: tuple[Situation, ...] = (
         "poly", "slope at [17, 0], [1, 0]", _OPTAX_POLY, _POLY, [17.0, 0.0], [1.0, 0.0], slope=True
     ),
     _both("", "[1, 2, −inf], [0, 1, 0]", _OPTAX_POLY, _POLY, [1.0, 2.0, -INF], [0.0, 1.0, 0.0]),
-    _both("KL", "[1, −inf], [1, 0]", _OPTAX_KL, _KL, [1.0, -INF], [1.0, 0.0]),
+    _both("KL", "[1, −inf], [1, 0]", _optax_kl, _KL, [1.0, -INF], [1.0, 0.0]),
     _both("multi-class hinge", "[1e8, 1e8], label 0", _OPTAX_HINGE, _HINGE, [1e8, 1e8], 0),
     _both("", "[0, −inf, 0.5], label 0", _OPTAX_HINGE, _HINGE, [0.0, -INF, 0.5], 0),
     _both("", "[0, 2], label −1", _OPTAX_HINGE, _HINGE, [0.0, 2.0], -1),
