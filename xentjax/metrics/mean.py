@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from xentjax.losses.reduction import example_mask, example_weights
 from xentjax.metrics import tally
@@ -38,12 +38,12 @@ class Mean:
     def update(
         self,
         state: MeanState,
-        values: Num[ArrayLike, "..."],
+        values: Num[ArrayLike, "..."] | Bool[ArrayLike, "..."],
         *,
         where: Shaped[ArrayLike, "..."] | None = None,
         weights: Num[ArrayLike, "..."] | None = None,
     ) -> MeanState:
-        """Adds values of any shape; `where` and `weights` broadcast to it."""
+        """Adds values (or booleans: hits) of any shape; `where` and `weights` broadcast to it."""
         values = jnp.asarray(values)
         keep = example_mask(where, values.shape)
         scale = example_weights(weights, values.astype(jnp.result_type(float)))
@@ -56,3 +56,11 @@ class Mean:
     def compute(self, state: MeanState) -> Float[Array, ""]:
         """The mean."""
         return tally.value(state.total) / tally.value(state.weight)
+
+
+def add_hits(
+    state: MeanState, hits: Array, good: Array, keep: Array | None, weights: Array | None
+) -> MeanState:
+    """A fraction's state with booleans added, counted as integers; NaN unless all are good."""
+    state = Mean().update(state, hits, where=keep, weights=weights)
+    return state._replace(total=tally.nan_unless(state.total, jnp.all(good)))

@@ -12,6 +12,7 @@ whose leaves are `Tally`s, which is all `merge` needs to know.
 from typing import Any, Protocol, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from xentjax.metrics import tally
 from xentjax.metrics.tally import Tally
@@ -72,11 +73,12 @@ def merge_devices(state: State, axis_name: str) -> State:
     """
 
     def over(part: Tally) -> Tally:
-        gathered = jax.lax.all_gather(part, axis_name)
-        parts = [Tally(*(x[i] for x in gathered)) for i in range(jax.lax.axis_size(axis_name))]
-        whole = parts[0]
-        for other in parts[1:]:
-            whole = tally.merge(whole, other)
+        devices, own = jax.lax.axis_size(axis_name), jax.lax.axis_index(axis_name)
+        # Gathered by a sum with zeros, so that shard_map knows that all devices hold the same.
+        slots = [jnp.zeros((devices, *x.shape), x.dtype).at[own].set(x) for x in part]
+        gathered = Tally(*jax.lax.psum(slots, axis_name))
+        first, others = Tally(*(x[0] for x in gathered)), Tally(*(x[1:] for x in gathered))
+        whole, _ = jax.lax.scan(lambda a, b: (tally.merge(a, b), None), first, others)
         return whole
 
     return jax.tree.map(over, state, is_leaf=_is_tally)
