@@ -13,7 +13,7 @@ from xentjax.metrics.label_counts import fractions, label_counts, read_matrix
 _DISTANCES = (None, "linear", "quadratic")
 
 
-def accuracy(confusion: Num[ArrayLike, "classes classes"]) -> Float[Array, ""]:
+def accuracy(confusion: Num[ArrayLike, "..."]) -> Float[Array, ""]:
     """The fraction of examples whose class was predicted.
 
     Do not prefer it under imbalance: always answering the largest class scores its share.
@@ -40,7 +40,7 @@ def accuracy(confusion: Num[ArrayLike, "classes classes"]) -> Float[Array, ""]:
 
 
 def balanced_accuracy(
-    confusion: Num[ArrayLike, "classes classes"], *, adjusted: bool = False
+    confusion: Num[ArrayLike, "..."], *, adjusted: bool = False
 ) -> Float[Array, ""]:
     """The mean recall of the classes that are true somewhere.
 
@@ -76,7 +76,7 @@ def balanced_accuracy(
 
 
 def cohen_kappa(
-    confusion: Num[ArrayLike, "classes classes"], *, weights: str | None = None
+    confusion: Num[ArrayLike, "..."], *, weights: str | None = None
 ) -> Float[Array, ""]:
     r"""Agreement beyond chance: 1 is perfect, 0 is what independent answers would reach.
 
@@ -118,7 +118,7 @@ def cohen_kappa(
     return jnp.where(undefined, jnp.nan, kappa)
 
 
-def matthews_correlation(confusion: Num[ArrayLike, "classes classes"]) -> Float[Array, ""]:
+def matthews_correlation(confusion: Num[ArrayLike, "..."]) -> Float[Array, ""]:
     r"""The correlation of predictions and labels, for any number of classes.
 
         Σ_k (tp_k tn_k − fp_k fn_k) / √(Σ_k a_k (1 − a_k) · Σ_k p_k (1 − p_k))

@@ -96,7 +96,7 @@ class ConfusionMatrix:
 
 
 def normalized_confusion(
-    confusion: Num[ArrayLike, "classes classes"], *, over: str = "labels"
+    confusion: Num[ArrayLike, "..."], *, over: str = "labels"
 ) -> Float[Array, "classes classes"]:
     """The confusion matrix as fractions of each row, of each column or of everything.
 

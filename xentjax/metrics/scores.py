@@ -164,7 +164,7 @@ def specificity(
     return averaged(counts.tn, counts.negatives, counts, average, zero_division)
 
 
-def hamming_loss(tables: Num[ArrayLike, "labels 2 2"]) -> Float[Array, ""]:
+def hamming_loss(tables: Num[ArrayLike, "..."]) -> Float[Array, ""]:
     """The fraction of single decisions that are wrong: Σ (fp + fn) / Σ all.
 
     For exclusive classes it is 1 − accuracy, which `accuracy` gives.
