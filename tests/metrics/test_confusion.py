@@ -20,7 +20,7 @@ from xentjax.metrics.agreement import (
 from xentjax.metrics.confusion import ConfusionMatrix, normalized_confusion
 from xentjax.metrics.scores import f_beta, precision, recall, specificity
 
-CASES, N, C = 160, 30, 5
+CASES, N, C = 120, 30, 5
 CONFUSION = ConfusionMatrix(C)
 AVERAGES = (None, "micro", "macro", "weighted")
 ZEROS = (0, 1, np.nan)

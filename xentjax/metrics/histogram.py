@@ -5,8 +5,10 @@ negatives, know the order of examples in different bins and nothing within one, 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -104,34 +106,49 @@ class ScoreHistogram:
         values, good_scores = read_scores(scores, "scores", keep)
         positive, good_labels = read_binary(labels, "labels", keep)
         counted = amounts(keep, read_weights(weights, keep, shape), shape)
-        cells = self._cells(values) + jnp.where(positive, 0, self.bins)
-        both = tally.total_at(counted.reshape(-1), cells.reshape(-1), 2 * self.bins)
-        both = tally.nan_unless(both, jnp.all(good_scores & good_labels))
-        halves = (Tally(*(x[part] for x in both)) for part in self._halves())
-        return HistogramState(*(tally.merge(*pair) for pair in zip(state, halves, strict=True)))
+        return _added(self, state, values, positive, counted, good_scores & good_labels)
 
     def compute(self, state: HistogramState) -> RankingBounds:
         """Both scores with their bounds, which hold besides a rounding of 1e-6.
 
         The area is NaN unless both classes were seen, average precision without positives.
         """
-        positives, negatives = (tally.value(x)[::-1] for x in state)  # from the highest bin down
-        return RankingBounds(_area(positives, negatives), _average_precision(positives, negatives))
+        return _bounds(state)
 
     def _cells(self, scores: Array) -> Array:
         # Each step keeps the order of any two scores, rounded or not: the bounds rely on it.
         place = (scores - self.low) * (self.bins / (self.high - self.low))
         return jnp.clip(jnp.floor(place), 0, self.bins - 1).astype(jnp.int32)
 
-    def _halves(self) -> tuple[slice, slice]:
-        return slice(None, self.bins), slice(self.bins, None)
+
+@partial(jax.jit, static_argnums=0, inline=True)
+def _added(
+    histogram: ScoreHistogram,
+    state: HistogramState,
+    scores: Array,
+    positive: Array,
+    counted: Array,
+    good: Array,
+) -> HistogramState:
+    bins = histogram.bins
+    cells = histogram._cells(scores) + jnp.where(positive, 0, bins)
+    both = tally.total_at(counted.reshape(-1), cells.reshape(-1), 2 * bins)
+    both = tally.nan_unless(both, jnp.all(good))
+    halves = Tally(*(x[:bins] for x in both)), Tally(*(x[bins:] for x in both))
+    return HistogramState(*(tally.merge(*pair) for pair in zip(state, halves, strict=True)))
+
+
+@partial(jax.jit, inline=True)
+def _bounds(state: HistogramState) -> RankingBounds:
+    positives, negatives = (tally.value(x)[::-1] for x in state)  # from the highest bin down
+    return RankingBounds(_area(positives, negatives), _average_precision(positives, negatives))
 
 
 def _area(positives: Array, negatives: Array) -> Bounded:
     positives, negatives = _shares(positives), _shares(negatives)
     _, above = _running(positives)
     within = jnp.sum(positives * negatives) / 2
-    value = jnp.sum(negatives * (above + positives / 2))
+    value = jnp.minimum(jnp.sum(negatives * (above + positives / 2)), 1)
     return Bounded(value, jnp.maximum(value - within, 0), jnp.minimum(value + within, 1))
 
 
@@ -140,8 +157,8 @@ def _average_precision(positives: Array, negatives: Array) -> Bounded:
     negatives = negatives / jnp.where(total == 0, 1, total)
     positives = _shares(positives)
     (found, above), (false, false_above) = _running(positives), _running(negatives)
-    value = jnp.sum(positives * _over(found, found + false))
-    high = jnp.sum(positives * _over(found, found + false_above))
+    value = jnp.minimum(jnp.sum(positives * _over(found, found + false)), 1)
+    high = jnp.minimum(jnp.sum(positives * _over(found, found + false_above)), 1)
     low = jnp.sum(positives - false * jnp.log1p(_over(positives, above + false)))
     return Bounded(value, jnp.clip(low, 0, value), jnp.maximum(high, value))
 

@@ -84,6 +84,8 @@ def _tokens(values: Shaped[ArrayLike, "..."], name: str) -> Array:
 def _distances(a: Array, b: Array, a_lengths: Array, b_lengths: Array) -> Array:
     columns = jnp.arange(b.shape[-1] + 1, dtype=jnp.int32)
     columns = jnp.broadcast_to(columns, (*b.shape[:-1], b.shape[-1] + 1))
+    # Under shard_map a carry has to vary over the devices from the start, as the tokens do.
+    nothing = 0 * (jnp.sum(a, -1) + jnp.sum(b, -1) + a_lengths + b_lengths).astype(jnp.int32)
 
     def step(row: Array, token_and_index: tuple[Array, Array]) -> tuple[Array, None]:
         token, index = token_and_index
@@ -95,5 +97,5 @@ def _distances(a: Array, b: Array, a_lengths: Array, b_lengths: Array) -> Array:
         return jnp.where((index < a_lengths)[..., None], new, row), None
 
     steps = (jnp.moveaxis(a, -1, 0), jnp.arange(a.shape[-1], dtype=jnp.int32))
-    row, _ = lax.scan(step, columns, steps)
+    row, _ = lax.scan(step, columns + nothing[..., None], steps)
     return jnp.take_along_axis(row, b_lengths[..., None], axis=-1, mode="clip")[..., 0]

@@ -1,7 +1,9 @@
 """Labels that do not exclude each other: four counts for each of them."""
 
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -90,6 +92,7 @@ class MultiLabelConfusion:
         return tally.value(state)
 
 
+@partial(jax.jit, inline=True)
 def _tables(guessed: Array, true: Array, counted: Array) -> Tally:
     guessed, true = guessed.reshape(counted.shape), true.reshape(counted.shape)
     outcomes = [~true & ~guessed, ~true & guessed, true & ~guessed, true & guessed]

@@ -1,8 +1,8 @@
 """Exact ranking scores of all examples at once: ROC AUC and average precision, ties right.
 
 Both need all scores in order, so they are functions of arrays and no sums to be merged; for data
-that comes in parts see `ScoreHistogram`. Positives and negatives are counted in integers, weights
-are summed in pairs, and all terms are non-negative: about 1e-6 is kept with a million examples.
+that comes in parts see `ScoreHistogram`. Running sums are exact and rounded once, and all terms are
+non-negative, so about 1e-6 is kept with a million examples, weighted or not.
 
 Several classes, each against the rest, are a `jax.vmap` over the class axis:
 
@@ -132,7 +132,8 @@ def _roc_auc(scores, positives, negatives, good):
     # Each negative lies below the positives above its group, and below half of those within.
     beaten_by = (above + found[ranked.lasts]) / jnp.where(both, 2 * total_positives, 1)
     pairs = _whole(ranked.negatives * beaten_by)
-    return jnp.where(both, pairs / jnp.where(both, total_negatives, 1), jnp.nan)
+    share = jnp.minimum(pairs / jnp.where(both, total_negatives, 1), 1)  # never 1.0000001
+    return jnp.where(both, share, jnp.nan)
 
 
 @_compiled
@@ -147,7 +148,7 @@ def _average_precision(scores, positives, negatives, good):
     total = _whole(positives)
     some = (total > 0) & good
     mean = _whole(ranked.positives * precisions) / jnp.where(some, total, 1)
-    return jnp.where(some, mean, jnp.nan)
+    return jnp.where(some, jnp.minimum(mean, 1), jnp.nan)
 
 
 def _read(scores, labels, where, weights) -> tuple[Array, Array, Array, Array]:
@@ -181,9 +182,7 @@ def _ranked(scores: Array, positives: Array, negatives: Array) -> _Ranked:
 
 
 def _running(counts: Array) -> Array:
-    """Running sums as floats: of integers exact, of weights summed in pairs on every backend."""
-    sums = lax.associative_scan(jnp.add, counts) if counts.size else counts
-    return tally.value(tally.of(sums))
+    return tally.value(tally.running(counts))
 
 
 def _whole(counts: Array) -> Array:

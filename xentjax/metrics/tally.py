@@ -6,12 +6,16 @@ Whatever a metric accumulates is a tally, so parts merged in any order agree to 
 a batch's own sum is the only place where a float rounds as usual.
 """
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num, Shaped
+
+_compiled = partial(jax.jit, inline=True)
 
 
 class Tally(NamedTuple):
@@ -40,6 +44,7 @@ def of(amount: Num[ArrayLike, "..."]) -> Tally:
     return _renormalized((amount - low).astype(dtype), low.astype(dtype))
 
 
+@_compiled
 def merge(a: Tally, b: Tally) -> Tally:
     """The sum of two tallies."""
     high, error = _two_sum(a.high, b.high)
@@ -79,6 +84,7 @@ def total(
     return of(jnp.sum(amounts, axis=axis))
 
 
+@partial(_compiled, static_argnames="size")
 def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: int) -> Tally:
     """The sums of one batch by cell [size], the same whatever the order of the examples.
 
@@ -90,13 +96,20 @@ def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: i
         return of(jnp.zeros(size, jnp.int32).at[cells].add(amounts.astype(jnp.int32)))
     pieces, exponents = _whole_pieces(amounts)
     sums = jnp.zeros((size, pieces.shape[-1]), pieces.dtype).at[cells].add(pieces)
-    whole = zeros((size,))
-    for i, exponent in enumerate(exponents):
-        part = of(sums[:, i])
-        whole = merge(whole, Tally(*(jnp.ldexp(x, exponent) for x in part)))
-    return nan_unless(whole, jnp.all(jnp.isfinite(amounts)))
+    return nan_unless(_from_pieces(sums, exponents), jnp.all(jnp.isfinite(amounts)))
 
 
+@_compiled
+def running(amounts: Num[Array, " batch"]) -> Tally:
+    """The sums of one batch up to each example, as exact as those of `total_at`."""
+    if not jnp.issubdtype(amounts.dtype, jnp.floating):
+        return of(jnp.cumsum(amounts, dtype=jnp.int32))
+    pieces, exponents = _whole_pieces(amounts)
+    sums = _from_pieces(jnp.cumsum(pieces, axis=0), exponents)
+    return nan_unless(sums, jnp.all(jnp.isfinite(amounts)))
+
+
+@_compiled
 def nan_unless(tally: Tally, good: Array) -> Tally:
     """The tally, NaN from here on if what was counted cannot be trusted."""
     return Tally(jnp.where(good, tally.high, jnp.nan), jnp.where(good, tally.low, 0))
@@ -129,6 +142,15 @@ def _whole_pieces(amounts: Array) -> tuple[Array, list[Array]]:
         pieces.append(piece.astype(jnp.int64 if double else jnp.int32))
         exponents.append(exponent - i * bits)
     return jnp.stack(pieces, -1), exponents
+
+
+def _from_pieces(sums: Array, exponents: list[Array]) -> Tally:
+    """Sums of pieces [..., P] as one tally."""
+    whole = zeros(sums.shape[:-1])
+    for i, exponent in enumerate(exponents):
+        part = of(sums[..., i])
+        whole = merge(whole, Tally(*(jnp.ldexp(x, exponent) for x in part)))
+    return whole
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

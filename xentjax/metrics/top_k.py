@@ -1,7 +1,9 @@
 """Top-k accuracy: whether the label is among the k best scores."""
 
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -95,6 +97,7 @@ class TopKAccuracy:
         return Mean().compute(state)
 
 
+@partial(jax.jit, inline=True)
 def _places(scores: Array, labels: Array) -> Array:
     """How many classes come before the label [*batch]."""
     labels = jnp.expand_dims(labels, -1)
