@@ -227,9 +227,13 @@ def test_weights_are_summed_exactly_in_any_order():
     jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-def test_nothing_counted_has_no_score():
+def test_nothing_counted_has_no_score_and_a_bad_matrix_only_nan():
     empty = CONFUSION.compute(CONFUSION.init())
-    everything = all_scores(jnp.stack([empty] * CASES))  # the shape that is compiled
+    # Of the shape that is compiled already.
+    matrices = jnp.stack([empty, jnp.full_like(empty, jnp.nan)] * (CASES // 2))
+    everything = jax.tree.map(np.asarray, all_scores(matrices))
+    spoiled = jax.tree.leaves(jax.tree.map(lambda x: x[1], everything))
+    assert all(np.isnan(value).all() for value in spoiled)
     whole, per_label, normalized = jax.tree.map(lambda x: x[0], everything)
     assert all(np.isnan(value) for value in whole.values())
     for (name, average, zero), value in per_label.items():

@@ -114,6 +114,7 @@ def test_every_way_through_the_data_gives_the_same_state(name, way, whole, ways)
     assert np.isfinite(jax.tree.leaves(BATCHES[name][0].compute(whole[name]))[0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_eager_update_is_the_jitted_one(name, whole):
     metric, batch = BATCHES[name]
@@ -150,8 +151,9 @@ def test_weights_that_cannot_be_are_refused_or_make_nan():
         ValueError, match=r"weights must be non-negative and finite, got -2.0 at position \(1,\)"
     ):
         confusion.update(confusion.init(), labels, labels, weights=weights)
+    jitted = jax.jit(confusion.update)
     for wrong in (weights, np.array([np.inf, 1])):
-        state = jax.jit(confusion.update)(confusion.init(), labels, labels, weights=wrong)
+        state = jitted(confusion.init(), labels, labels, weights=wrong)
         assert np.isnan(confusion.compute(state)).all()
     kept = confusion.update(
         confusion.init(), labels, labels, weights=weights, where=np.array([True, False])

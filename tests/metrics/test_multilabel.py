@@ -13,7 +13,7 @@ from xentjax.metrics.multilabel import MultiLabelConfusion
 from xentjax.metrics.scores import f_beta, hamming_loss, precision, recall
 from xentjax.metrics.sequences import ExactMatch
 
-CASES, N, L = 120, 20, 4
+CASES, N, L = 90, 20, 4
 TABLES, SUBSET = MultiLabelConfusion(L), ExactMatch()
 AVERAGES = (None, "micro", "macro", "weighted")
 ZEROS = (0, 1, np.nan)

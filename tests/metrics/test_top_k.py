@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 from tests.metrics.labelled import Agreement, masks_and_weights, quietly
 from xentjax.metrics.top_k import TopKAccuracy
 
-CASES, N, C = 200, 20, 5
+CASES, N, C = 120, 20, 5
 
 
 def test_equal_to_scikit_learn_with_ties_too(report_figure):

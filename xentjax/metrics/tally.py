@@ -130,6 +130,8 @@ def _whole_pieces(amounts: Array) -> tuple[Array, list[Array]]:
     double = jnp.result_type(float) == jnp.float64
     # |piece| ≤ 2^bits and N of them must stay below 2³¹ or 2⁶³.
     bits = (62 if double else 30) - amounts.size.bit_length()
+    if bits < 4:
+        raise ValueError(f"a batch of {amounts.size} weights is too large for one sum; split it")
     count = -(-(106 if double else 48) // bits)
     finite = jnp.where(jnp.isfinite(amounts), amounts, 0)
     _, exponent = jnp.frexp(jnp.max(jnp.abs(finite), initial=0))
