@@ -107,16 +107,10 @@ def test_histograms_bound_the_truth_and_are_exact_of_binned_scores(problems, fou
     report_figure(f"histograms: the exact value within the bounds in {inside} of {inside} cases")
 
 
-@pytest.mark.parametrize(
-    ("n", "weighted"),
-    [
-        (100_000, True),
-        pytest.param(1_000_000, True, marks=pytest.mark.slow),
-        pytest.param(1_000_000, False, marks=pytest.mark.slow),
-    ],
-)
-def test_many_examples_keep_six_digits(n, weighted, report_figure):
-    rng = np.random.default_rng(0)
+@pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_million_examples_keep_six_digits(weighted, report_figure):
+    rng, n = np.random.default_rng(0), 1_000_000
     labels = rng.random(n) < 0.01
     scores = np.round(rng.normal(size=n) + labels, 3).astype(np.float32)  # ties by the thousand
     weights = rng.lognormal(size=n).astype(np.float32) if weighted else None
