@@ -33,6 +33,10 @@ def _tokens(rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, 
     return new, old, normal(rng, n)
 
 
+def _tokens_of_three(rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, ...]:
+    return *_tokens(rng, n, length), -1 - np.abs(normal(rng, n, length))
+
+
 def _dpo_torch(z_to_losses):
     """The loss of h in torch, by the formula of TRL's DPOTrainer."""
 
@@ -85,4 +89,7 @@ CASES: dict[str, LossCase] = {
     ),
     "SimPO": LossCase(simpo_loss, _answers(2), _PAIRS, size=(65536, 1)),
     "GRPO": LossCase(grpo_loss, _tokens, {"event_dims": 0}, size=(64, 1024)),
+    "GRPO with KL": LossCase(
+        partial(grpo_loss, kl_weight=0.04), _tokens_of_three, {"event_dims": 0}, size=(64, 1024)
+    ),
 }

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.log_probabilities import LogProbs, read_log_probs
-from xentjax.losses.reduction import at_least_float32, example_mask, real_array
+from xentjax.losses.reduction import at_least_float32, example_mask, real_array, times
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
 # Above it e^x goes on as a line. e²⁰ is 4.9e8: far past any ratio worth learning from, and its
@@ -23,10 +23,10 @@ def grpo_loss(
     log_probs: Num[ArrayLike, "..."],
     old_log_probs: Num[ArrayLike, "..."],
     advantages: Num[ArrayLike, "..."],
+    reference_log_probs: Num[ArrayLike, "..."] | None = None,
     *,
     clip_low: Num[ArrayLike, ""] = 0.2,
     clip_high: Num[ArrayLike, ""] = 0.2,
-    reference_log_probs: Num[ArrayLike, "..."] | None = None,
     kl_weight: Num[ArrayLike, ""] | None = None,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
@@ -51,10 +51,10 @@ def grpo_loss(
       old_log_probs: the same shape, of the policy that sampled; a constant to differentiation,
         so that on-policy `grpo_loss(x, x, advantages)` has the gradient −A ∂x.
       advantages: real, [*batch] or [*batch, T]; a constant to differentiation.
-      clip_low: ε_low ≥ 0, may be traced; inf does not clip.
-      clip_high: ε_high ≥ 0, may be traced; inf does not clip. DAPO takes 0.28.
       reference_log_probs: the shape of `log_probs`, a constant to differentiation; None for no
         KL term.
+      clip_low: ε_low ≥ 0, may be traced; inf does not clip.
+      clip_high: ε_high ≥ 0, may be traced; inf does not clip. DAPO takes 0.28.
       kl_weight: β ≥ 0, may be traced; given with `reference_log_probs`, and only then.
       where: boolean, broadcastable to [*batch, T]; False leaves a token out (prompt, padding).
       weights: real, broadcastable to [*batch, T].
@@ -128,7 +128,8 @@ def group_advantages(
       where: boolean, broadcastable to `rewards`; False leaves an answer out of its group.
 
     Returns:
-      Advantages, float32 (float64 for float64 rewards), the shape of `rewards`; 0 where masked.
+      Advantages, float32 (float64 for float64 rewards), the shape of `rewards`, constants to
+      differentiation; 0 where masked.
 
     Raises:
       TypeError: rewards are not floating point, or `where` is not boolean.
@@ -148,7 +149,7 @@ def group_advantages(
     """
     rewards = at_least_float32(rewards, "rewards")
     (axis,) = inputs.class_axes(rewards, (axis,), "rewards")
-    return _group_advantages(rewards, example_mask(where, rewards.shape), axis)
+    return _group_advantages(lax.stop_gradient(rewards), example_mask(where, rewards.shape), axis)
 
 
 @_compiled
@@ -158,17 +159,17 @@ def _grpo_loss(tokens: LogProbs, advantages, bounds, kl_weight, *, reduction):
     advantages = tokens.hide(lax.stop_gradient(advantages))
     losses = -advantages * _clipped(_exp(log_probs - old), advantages, *bounds)
     if reference:
-        losses += kl_weight.astype(losses.dtype) * _excess(reference[0] - log_probs)
+        losses += times(kl_weight.astype(losses.dtype), _excess(reference[0] - log_probs))
     return tokens.reduce(losses, reduction)
 
 
 def _clipped(ratio: Array, advantages: Array, low: Array, high: Array) -> Array:
     """The ratio that ρA or clip(ρ)A is smaller for; one side decides, so no slope is halved."""
     low, high = 1 - low.astype(ratio.dtype), 1 + high.astype(ratio.dtype)
+    # A NaN bound would hide in the comparisons, which are False for a NaN ratio.
+    ratio *= inputs.nan_unless(~(jnp.isnan(low) | jnp.isnan(high)), ratio.dtype)
     over, under = (advantages > 0) & (ratio > high), (advantages < 0) & (ratio < low)
-    # NaN options must not hide in comparisons that are False.
-    known = inputs.nan_unless(~jnp.isnan(low + high), ratio.dtype)
-    return jnp.where(over, high, jnp.where(under, low, ratio)) * known
+    return jnp.where(over, high, jnp.where(under, low, ratio))
 
 
 def _exp(x: Array) -> Array:
@@ -186,9 +187,12 @@ def _excess(x: Array) -> Array:
     for n in range(15, 2, -1):  # 0.5¹⁴ · 2/16! is below float64's rounding
         series = 1 + near / n * series
     far = jnp.where(small, 1, x)
-    steep = far > _LINEAR_FROM
-    growth = jnp.where(steep, _exp(far) - 1, jnp.expm1(jnp.where(steep, 0, far)))
-    return jnp.where(small, near * near / 2 * series, growth - far)
+    steep, top = far > _LINEAR_FROM, math.exp(_LINEAR_FROM)
+    # The line as one product: at x = inf a difference of two would be inf − inf.
+    line = (top - 1) * (far - _LINEAR_FROM) + (top - 1 - _LINEAR_FROM)
+    curve = jnp.where(steep, 0, far)
+    far = jnp.where(steep, line, jnp.expm1(curve) - curve)
+    return jnp.where(small, near * near / 2 * series, far)
 
 
 @partial(jax.jit, static_argnums=2, inline=True)
