@@ -127,10 +127,10 @@ def test_from_hidden_states_to_the_loss_equals_the_dense_computation():
     head = jnp.asarray(rng.normal(size=(d, v)), jnp.float32)
     labels = jnp.asarray(rng.integers(v, size=(2, n, t)))
     mask = jnp.asarray(np.arange(t) < np.array([[5, 2, 3], [1, 4, 5]])[..., None])
-    reference = jnp.asarray(-10 + rng.normal(size=(2, n)), jnp.float32)
+    of_chosen, of_rejected = jnp.asarray(-10 + rng.normal(size=(2, n)), jnp.float32)
 
     def from_sums(sums):
-        return dpo_loss(*sums, *reference, beta=0.5, reduction="mean")
+        return dpo_loss(sums[0], sums[1], of_chosen, of_rejected, beta=0.5, reduction="mean")
 
     def fused(hidden, head):
         return from_sums(jnp.sum(linear_log_probs(hidden, head, labels, where=mask).log_prob, -1))
