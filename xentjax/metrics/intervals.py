@@ -157,19 +157,14 @@ def _wilson(successes: Array, n: Array, confidence: Array) -> Interval:
     square = jax.scipy.special.ndtri((1 - confidence.astype(dtype)) / 2) ** 2
     share = successes * failures / jnp.where(n == 0, 1, n)
     root = jnp.sqrt(square) * jnp.sqrt(share + square / 4)
-    # Of the two ends the one away from 0 (or 1) is a sum; the other is what their product leaves.
-    high = (successes + square / 2 + root) / (n + square)
-    miss = (failures + square / 2 + root) / (n + square)
-    low = _smaller_root(successes, n, square, high)
-    high = 1 - _smaller_root(failures, n, square, miss)
+    upper = (successes + square / 2 + root) / (n + square)
+    # The ends are the roots of (n + z²) p² − (2k + z²) p + k²/n = 0. The lower one is what their
+    # product leaves, for a difference would cancel.
+    rate = jnp.where(n == 0, 0, successes / jnp.where(n == 0, 1, n))
+    lower = rate * successes / ((n + square) * upper)
+    high = jnp.where(failures == 0, 1, jnp.minimum(upper, 1))
     nan = jnp.where(good, 1, jnp.nan).astype(dtype)
-    return Interval(low * nan, high * nan)
-
-
-def _smaller_root(count: Array, n: Array, square: Array, larger: Array) -> Array:
-    """The other root of (n + z²) p² − (2k + z²) p + k²/n = 0; no difference, so no cancellation."""
-    share = jnp.where(n == 0, 0, count / jnp.where(n == 0, 1, n))
-    return share * count / ((n + square) * larger)
+    return Interval(lower * nan, high * nan)
 
 
 @partial(jax.jit, static_argnames=("statistic", "resamples"))

@@ -5,6 +5,7 @@ bins of equal mass need all probabilities at once.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -92,7 +93,7 @@ class Reliability:
         """Adds a batch; arguments and errors are those of `BrierScore`."""
         read = read_predictions(probabilities, labels, where=where, weights=weights)
         confidences, hits = read.confidences_and_hits()
-        cells = _equal_width(confidences, self.bins)
+        cells = _equal_width(confidences, bins=self.bins)
         return _added(state, cells, confidences, hits, read.counted, read.good)
 
     def compute(self, state: ReliabilityState) -> ReliabilityTable:
@@ -155,7 +156,7 @@ class ClasswiseReliability:
                 f"shapes {shape} and {read.outcomes.shape}"
             )
         index = jnp.broadcast_to(jnp.arange(self.classes, dtype=jnp.int32), shape)
-        cells = index * self.bins + _equal_width(read.probabilities, self.bins)
+        cells = index * self.bins + _equal_width(read.probabilities, bins=self.bins)
         hits = index == read.outcomes[..., None]
         counted = jnp.broadcast_to(read.counted[..., None], shape)
         return _added(state, cells, read.probabilities, hits, counted, read.good)
@@ -211,17 +212,19 @@ def equal_mass_reliability(
     _check_count("bins", bins)
     read = read_predictions(probabilities, labels, where=where, weights=weights)
     confidences, hits = read.confidences_and_hits()
-    cells = _equal_mass(confidences.reshape(-1), read.counted.reshape(-1), bins)
+    cells = _equal_mass(confidences.reshape(-1), read.counted.reshape(-1), bins=bins)
     state = _added(_nothing((bins,)), cells, confidences, hits, read.counted, read.good)
     return _table(state)
 
 
-def _equal_width(confidences: Array, bins: int) -> Array:
+@partial(jax.jit, static_argnames="bins", inline=True)
+def _equal_width(confidences: Array, *, bins: int) -> Array:
     inner = jnp.asarray(np.linspace(0, 1, bins + 1)[1:-1], confidences.dtype)
     return jnp.searchsorted(inner, confidences, side="left").astype(jnp.int32)
 
 
-def _equal_mass(confidences: Array, counted: Array, bins: int) -> Array:
+@partial(jax.jit, static_argnames="bins", inline=True)
+def _equal_mass(confidences: Array, counted: Array, *, bins: int) -> Array:
     order = jnp.argsort(confidences)
     sums = jnp.concatenate([jnp.zeros_like(counted[:1]), jnp.cumsum(counted[order])])
     first = jnp.searchsorted(confidences[order], confidences, side="left")
@@ -238,19 +241,19 @@ def _added(
     counted: Array,
     good: Array,
 ) -> ReliabilityState:
-    shape = state.weight.high.shape
-    cells, counted = cells.reshape(-1), counted.reshape(-1)
+    shape, size = state.weight.high.shape, state.weight.high.size
+    cells, counted, hits = (x.reshape(-1) for x in (cells, counted, hits))
 
-    def total(amounts: Array) -> Tally:
-        cellwise = tally.total_at(amounts, cells, state.weight.high.size)
-        return tally.nan_unless(Tally(*(x.reshape(shape) for x in cellwise)), good)
+    def totals(*amounts: Array) -> list[Tally]:
+        sums = jax.vmap(lambda x: tally.total_at(x, cells, size))(jnp.stack(amounts))
+        rows = (Tally(sums.high[i], sums.low[i]) for i in range(len(amounts)))
+        parts = (Tally(high.reshape(shape), low.reshape(shape)) for high, low in rows)
+        return [tally.nan_unless(part, good) for part in parts]
 
-    batch = ReliabilityState(
-        total(counted),
-        total(counted * counted),
-        total(counted * confidences.reshape(-1)),
-        total(counted * hits.reshape(-1)),
-    )
+    # Whole numbers apart from floats: without weights they are summed as integers.
+    weight, squares, came_true = totals(counted, counted * counted, counted * hits)
+    (confidence,) = totals(counted * confidences.reshape(-1))
+    batch = ReliabilityState(weight, squares, confidence, came_true)
     return ReliabilityState(*map(tally.merge, state, batch))
 
 
