@@ -103,6 +103,7 @@ def test_arrays_are_resampled_together_and_in_bounded_chunks():
         return bootstrap_interval(jax.random.key(0), jnp.mean, x, resamples=64).low
 
     memory = jax.jit(interval).lower(wide).compile().memory_analysis()
+    assert memory is not None
     # Four resamples of 10⁶ numbers at once, not 64: their copies and indices, and some room.
     assert memory.temp_size_in_bytes < 3 * 4 * _RESAMPLED_AT_ONCE
 

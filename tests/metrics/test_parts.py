@@ -40,7 +40,11 @@ def counted(state):
     return np.concatenate([np.ravel(x) for x in jax.tree.leaves(found)])
 
 
-@every_metric
+# Class-wise counting is that of the top label in more cells.
+SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n == "class-wise" else []) for n in CASES]
+
+
+@pytest.mark.parametrize("name", SLOW)
 def test_uneven_parts_and_devices_give_the_state_of_the_whole(name):
     metric, batch, _ = CASES[name]
     whole = UPDATES[name](metric.init(), *batch, where=WHERE, weights=WEIGHTS)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
-from xentjax.losses.reduction import example_mask, example_weights
+from xentjax.losses.reduction import example_mask
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.metrics import tally
 from xentjax.metrics.examples import read_indices, read_weights, require_shape
@@ -282,5 +282,5 @@ def _brier(predictions: Predictions) -> MeanState:
         hot = jax.nn.one_hot(outcomes, probabilities.shape[-1], dtype=probabilities.dtype)
         scores = jnp.sum((probabilities - hot) ** 2, axis=-1)
     # A masked row's score is that of zeros: finite, and counted 0 times.
-    scores = scores * example_weights(counted, scores)
+    scores = scores * counted.astype(scores.dtype)
     return MeanState(tally.nan_unless(tally.total(scores), good), tally.total(counted))
