@@ -147,7 +147,7 @@ def bootstrap_interval(
     return _bootstrap(key, data, level, statistic=statistic, resamples=count)
 
 
-@jax.jit
+@partial(jax.jit, inline=True)
 def _wilson(successes: Array, n: Array, confidence: Array) -> Interval:
     good = (successes >= 0) & (successes <= n) & (n < jnp.inf)
     dtype = jnp.promote_types(jnp.result_type(successes, n), jnp.float32)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -273,7 +274,7 @@ class Sharpness:
         return Mean().compute(state)
 
 
-@jax.jit
+@partial(jax.jit, inline=True)
 def _brier(predictions: Predictions) -> MeanState:
     probabilities, outcomes, good, counted = predictions
     if predictions.of_event:

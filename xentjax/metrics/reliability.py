@@ -228,11 +228,12 @@ def _equal_mass(confidences: Array, counted: Array, *, bins: int) -> Array:
     order = jnp.argsort(confidences)
     sums = jnp.concatenate([jnp.zeros_like(counted[:1]), jnp.cumsum(counted[order])])
     first = jnp.searchsorted(confidences[order], confidences, side="left")
-    below, total = sums[first], jnp.maximum(sums[-1], 1e-30).astype(jnp.result_type(float))
-    return jnp.clip(jnp.floor(below * bins / total), 0, bins - 1).astype(jnp.int32)
+    # Counts divide as integers, so that no rounding moves an example over an edge.
+    cells = sums[first] * bins // jnp.where(sums[-1] == 0, 1, sums[-1])
+    return jnp.clip(cells, 0, bins - 1).astype(jnp.int32)
 
 
-@jax.jit
+@partial(jax.jit, inline=True)
 def _added(
     state: ReliabilityState,
     cells: Array,
@@ -257,7 +258,7 @@ def _added(
     return ReliabilityState(*map(tally.merge, state, batch))
 
 
-@jax.jit
+@partial(jax.jit, inline=True)
 def _table(state: ReliabilityState) -> ReliabilityTable:
     weight, squares, confidence, hits = (tally.value(x) for x in state)
     empty = weight == 0
