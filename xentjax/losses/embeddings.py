@@ -30,7 +30,9 @@ class Devices(NamedTuple):
         """The parts of all devices, one after the other on the leading axis."""
         if self.axis_name is None:
             return jax.tree.map(_unsharded, tree)
-        return jax.tree.map(lambda x: lax.all_gather(x, self.axis_name, tiled=True), tree)
+        # XLA gathers no empty arrays.
+        from_all = lambda x: lax.all_gather(x, self.axis_name, tiled=True) if x.size else x  # noqa: E731
+        return jax.tree.map(from_all, tree)
 
     def positions(self, count: int) -> Array:
         """Where this device's rows, `count` of them as on every other, stand among all."""
