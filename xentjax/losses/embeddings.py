@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, Shaped
 
@@ -30,8 +30,10 @@ class Devices(NamedTuple):
         """The parts of all devices, one after the other on the leading axis."""
         if self.axis_name is None:
             return jax.tree.map(_unsharded, tree)
-        # XLA gathers no empty arrays.
-        from_all = lambda x: lax.all_gather(x, self.axis_name, tiled=True) if x.size else x  # noqa: E731
+
+        def from_all(x):
+            return lax.all_gather(x, self.axis_name, tiled=True) if x.size else x  # XLA refuses 0
+
         return jax.tree.map(from_all, tree)
 
     def positions(self, count: int) -> Array:
@@ -113,9 +115,10 @@ def similarities(anchors: Array, candidates: Array, scale: Array) -> Array:
 
 def _unsharded(x: Array) -> Array:
     """Whole on every device, where the axes of an explicit mesh hold it in parts."""
-    if all(axis is None for axis in jax.typeof(x).sharding.spec):
+    held = jax.typeof(x).sharding
+    if all(axis is None for axis in held.spec):
         return x
-    return jax.sharding.reshard(x, PartitionSpec(*(None,) * x.ndim))
+    return jax.sharding.reshard(x, NamedSharding(held.mesh, PartitionSpec(*(None,) * x.ndim)))
 
 
 def _require_bound(axis_name: str | tuple[str, ...]) -> None:
