@@ -11,15 +11,17 @@ from scipy import stats
 DOCUMENT = Path(__file__).parent.parent / "docs" / "choosing.md"
 PICTURE = DOCUMENT.with_suffix(".png")
 # Columns of each experiment's table: a figure of the JSON, and its heading.
+_TUNING = {"untuned": "untuned", "chosen": "rate and stop by validation"}
 COLUMNS = {
     "imbalance": {
-        "end": "balanced accuracy",
-        "end, worst class": "worst class",
-        "end, as frequent as in training": "accuracy at the training's frequencies",
+        "chosen": "balanced accuracy",
+        "chosen, worst class": "worst class",
+        "chosen, as frequent as in training": "accuracy at the training's frequencies",
     },
-    "symmetric noise": {"end": "trained to the end", "stopped": "stopped by validation"},
-    "pair noise": {"end": "trained to the end", "stopped": "stopped by validation"},
+    "symmetric noise": _TUNING,
+    "pair noise": _TUNING,
 }
+_COLORS = ("#1f5f99", "#c4622d")
 
 Rows = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -62,36 +64,36 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     """A panel for each experiment: means with their intervals, the baseline as a line."""
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
     experiments = results["experiments"]
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(experiments))
-    for axes, (name, rows) in zip(panels, experiments.items(), strict=True):
-        _panel(axes, name, rows, results["baseline"])
+    for place, (name, rows) in enumerate(experiments.items()):
+        _panel(figure.add_subplot(1, len(experiments), place + 1), name, rows, results["baseline"])
     figure.savefig(path, dpi=130)
 
 
 def _panel(axes: Any, experiment: str, rows: Rows, baseline: str) -> None:
-    figures = {"imbalance": ["end", "end, worst class"]}.get(experiment, ["end", "stopped"])
     places = np.arange(len(rows))[::-1]
-    for figure, marker, color, shift in zip(
-        figures, "os", ("#1f5f99", "#c4622d"), (0.13, -0.13), strict=True
+    shown = list(COLUMNS[experiment].items())[:2]
+    for (figure, label), marker, color, shift in zip(
+        shown, "os", _COLORS, (0.13, -0.13), strict=True
     ):
         means, widths = np.transpose([interval(each[figure]) for each in rows.values()])
-        label = COLUMNS[experiment][figure]
         style = {"fmt": marker, "color": color, "capsize": 2, "markersize": 5}
         axes.errorbar(100 * means, places + shift, xerr=100 * widths, label=label, **style)
         base = 100 * float(np.mean(rows[baseline][figure]))
         axes.axvline(base, color=color, linewidth=0.8, linestyle=":")
     axes.set_yticks(places, [_short(name) for name in rows], fontsize=8)
-    axes.set_xlabel("% of the test, mean of the seeds and 95 %", fontsize=8)
-    axes.set_title(experiment, fontsize=10)
+    axes.set_xlabel("% of the test", fontsize=8)
+    axes.set_title(experiment, fontsize=10, pad=24)
     axes.tick_params(axis="x", labelsize=8)
-    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, -0.32), ncols=2, frameon=False)
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _short(name: str) -> str:
-    return name.replace("`", "").replace("_cross_entropy", "").replace("_", " ")
+    """A row's name in two lines at the most, without the markup."""
+    bare = name.replace("`", "").replace("_cross_entropy", "").replace("_", " ")
+    return bare.replace(", ", ",\n")
 
 
 def _percent(mean: float, width: float) -> str:
@@ -111,7 +113,7 @@ def _how(results: Mapping[str, Any]) -> str:
     return (
         f"{results['seeds']} seeds; one hidden layer of {settings['width']}, Adam, "
         f"{settings['steps']} batches of {settings['batch']}, learning rate from {{{rates}}}; "
-        f"{results['seconds']:.0f} s on {machine['cpu_count']} cores ({versions})."
+        f"{results['cpu_seconds']:.0f} s of {machine['cpu_count']} CPU cores ({versions})."
     )
 
 

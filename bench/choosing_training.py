@@ -12,8 +12,8 @@ import optax
 from xentjax.data import load_digits
 
 CLASSES, WIDTH, BATCH = 10, 64, 64
-STEPS, CHECKPOINTS = 1000, 10
-RATES = (1e-3, 3e-3, 1e-2)
+STEPS, CHECKPOINTS = 2000, 20
+RATES = (5e-4, 2e-3, 1e-2)
 TRAIN, VALIDATION, TEST = 100, 24, 50  # images of each class; the rarest digit has 174
 _FEATURES = 64
 _COSINE_FLOOR = 1e-6

@@ -80,20 +80,22 @@ def test_labels_flip_as_often_as_the_matrix_says(matrix):
 
 
 def test_validation_chooses_and_the_test_judges():
-    """Rate 1, checkpoint 0 has the best validation; at the end rate 0 is the better one."""
+    """Rate 1, checkpoint 0 has the best validation; untuned is rate 1, checkpoint 1."""
     labels = np.repeat(np.arange(CLASSES), 2)[None]
     right = np.eye(CLASSES)[labels[0]]
     wrong = np.roll(right, 1, axis=1)
-    half = np.where((np.arange(len(right)) % 2 == 0)[:, None], right, wrong)
-    validation = np.array([[[wrong, half], [right, wrong]]])
-    test = np.array([[[wrong, right], [half, wrong]]])
+    first = np.where((labels[0] == 0)[:, None], right, wrong)
+    validation = np.array([[[wrong, first], [right, wrong]]])
+    test = np.array([[[wrong, wrong], [first, right]]])
     part = Part(labels, labels)
-    task = Task(part, part, part, {"counts": np.arange(1.0, 11.0)[None]})
+    task = Task(part, part, part, {"counts": np.array([[11.0] + [1.0] * 9])})
     scores = choosing.scores(Outputs(validation, validation, test), task)
-    assert scores["end"] == [1.0]
-    assert scores["stopped"] == [0.5]
-    assert scores["stopped, worst class"] == [0.5]
-    assert scores["end, as frequent as in training"] == [1.0]
+    assert scores == {
+        "chosen": [0.1],
+        "chosen, worst class": [0.0],
+        "chosen, as frequent as in training": [0.55],
+        "untuned": [1.0],
+    }
 
 
 def test_intervals_are_students_and_differences_are_paired():
