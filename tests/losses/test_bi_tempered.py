@@ -15,7 +15,15 @@ LOGITS = jnp.asarray(RNG.normal(size=(6, 5)), jnp.float32)
 LABELS = jnp.array([0, 3, 1, 2, 2, 4])
 EPS = 2.0**-23
 # (t1, t2): the default, the paper's, equal ones, no tempering of one, finite support.
-TEMPERATURES = [(0.8, 1.2), (0.2, 4.0), (0.5, 1.37), (1.0, 1.2), (0.7, 1.0), (0.5, 0.5), (0.9, 0.25)]
+TEMPERATURES = [
+    (0.8, 1.2),
+    (0.2, 4.0),
+    (0.5, 1.37),
+    (1.0, 1.2),
+    (0.7, 1.0),
+    (0.5, 0.5),
+    (0.9, 0.25),
+]
 
 
 @jax.jit
@@ -64,11 +72,11 @@ def test_both_temperatures_at_one_are_cross_entropy():
 
 
 def test_equal_temperatures_below_one_are_entmax():
-    t = 0.5
+    near = 0.3 * LOGITS  # every class has p > 0
     np.testing.assert_allclose(
-        bi_tempered_loss(LOGITS, LABELS, t1=t, t2=t)[:2],
-        entmax_loss(LOGITS, LABELS, alpha=2 - t)[:2],
-        rtol=8 * EPS,
+        bi_tempered_loss(near, LABELS, t1=0.5, t2=0.5),
+        entmax_loss(near, LABELS, alpha=1.5),
+        rtol=16 * EPS,
     )
 
 
@@ -103,6 +111,7 @@ def test_derivatives_by_the_temperatures_are_right(x64):
         np.testing.assert_allclose(slope(t), wanted, rtol=1e-7)  # h² and eps / h: 1e-10
 
 
+@pytest.mark.slow
 def test_hessian_in_a_scan_is_the_plain_one():
     x, v = LOGITS[:2], jnp.cos(LOGITS[:2])
 

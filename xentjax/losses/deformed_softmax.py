@@ -14,6 +14,7 @@ divides (distance of S^β from 1) · (slope) by four or more: from C to the last
 over the logits, and no sort.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -28,9 +29,8 @@ from xentjax.losses.log_partition import top_logit
 
 _MOST_STEPS = 64
 _LARGEST_POWER = 8
-# |z| below which log1p(z)/z and expm1(z)/z come from their series: 16⁻¹⁴ is under eps of float64.
+# Below this |z|, log1p(z)/z and (eᶻ − 1)/z come from their series.
 _SMALL = 1 / 16
-_TERMS = 14
 
 
 class Rate(NamedTuple):
@@ -85,8 +85,9 @@ def log1p_ratio(z: Array) -> Array:
     """log(1 + z) / z, smooth through 0."""
     near = jnp.abs(z) < _SMALL
     small, large = jnp.where(near, z, 0), jnp.where(near, 1, z)
-    series = jnp.full_like(small, 1 / _TERMS)
-    for n in range(_TERMS - 1, 0, -1):
+    terms = _terms(z.dtype, _SMALL)
+    series = jnp.full_like(small, 1 / terms)
+    for n in range(terms - 1, 0, -1):
         series = 1 / n - small * series
     return jnp.where(near, series, jnp.log1p(large) / large)
 
@@ -96,9 +97,14 @@ def expm1_ratio(z: Array) -> Array:
     near = jnp.abs(z) < _SMALL
     small, large = jnp.where(near, z, 0), jnp.where(near, 1, z)
     series = jnp.ones_like(small)
-    for n in range(_TERMS, 1, -1):
+    for n in range(_terms(z.dtype, _SMALL), 1, -1):
         series = 1 + small * series / n
     return jnp.where(near, series, jnp.expm1(large) / large)
+
+
+def _terms(dtype, ratio):
+    """How many terms of a power series in at most `ratio` it takes to reach the rounding."""
+    return math.ceil(math.log(float(jnp.finfo(dtype).eps), ratio))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -108,7 +114,8 @@ def _log_normalizer(v, beta, power):
     # below, their own derivatives are right to the third order.
     for _ in range(2):
         exps = deformed_exp(v - start, Rate(beta, power))
-        start = start + _newton_step(*_sums(exps.shares, exps.slopes), beta)
+        total, slope = _sums(exps.shares, exps.slopes)
+        start = start + (total - 1) / slope
     return start
 
 
@@ -149,8 +156,12 @@ def _solve(v, beta, power):
         else:
             bases = jnp.maximum((1 - beta * at) + beta * v, 0)
             shares = lax.integer_pow(bases, power)
-            slopes = (bases > 0).astype(v.dtype) if power == 1 else lax.integer_pow(bases, power - 1)
-        return _newton_step(*_sums(shares, slopes), beta)
+            slopes = (
+                (bases > 0).astype(v.dtype) if power == 1 else lax.integer_pow(bases, power - 1)
+            )
+        total, slope = _sums(shares, slopes)
+        # (S^β − 1) / −(S^β)′ by log S alone.
+        return total * -jnp.expm1(-beta * jnp.log(total)) / (beta * slope)
 
     def body(state):
         count, at, _ = state
@@ -160,12 +171,6 @@ def _solve(v, beta, power):
     first = advance(jnp.zeros_like(v[..., :1]))
     state = (jnp.zeros((), jnp.int32), first, jnp.any(first > tolerance))
     return lax.while_loop(lambda s: s[2] & (s[0] < _MOST_STEPS), body, state)[1]
-
-
-def _newton_step(total, slope, beta):
-    """(S^β − 1) / −(S^β)′ = S (1 − S^−β) / (β Σ ∂p), by log S alone."""
-    log_total = jnp.log(total)
-    return total * log_total * expm1_ratio(-beta * log_total) / slope
 
 
 def _sums(first, second):
@@ -201,7 +206,7 @@ def tsallis_divergence(rest: Array, spread: Array, gap: Array, order: Array) -> 
     likely = rest < 0.25
     small = jnp.where(likely, rest, 0)
     series = jnp.ones_like(small)
-    for k in range(28, 1, -1):  # 4⁻²⁸ is under eps of float64
+    for k in range(_terms(rest.dtype, 0.25) + 1, 1, -1):
         series = 1 + small * series * (k - order) / (k + 1)
     excess = jnp.where(likely, 0.5 * (1 - order) * small * small * series, gap - rest)
     bounded = jnp.where(jnp.isinf(excess), 0, rest + excess)

@@ -27,7 +27,6 @@ from xentjax.losses.examples import Labelled, read_labelled
 from xentjax.losses.log_partition import label_terms, pick_label
 
 
-
 def entmax_loss(
     logits: Num[ArrayLike, "..."],
     labels: Shaped[ArrayLike, "..."],
