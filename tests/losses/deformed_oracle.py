@@ -1,4 +1,4 @@
-"""The deformed softmax in 50 digits by bisection, and the losses on it as their papers write them."""
+"""The deformed softmax in 50 digits by bisection, and its losses as their papers write them."""
 
 import mpmath
 import numpy as np

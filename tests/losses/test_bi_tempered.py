@@ -101,7 +101,8 @@ def test_no_margin_costs_more_than_the_bound():
     assert not np.any(slope)
 
 
-def test_derivatives_by_the_temperatures_are_right(x64):
+@pytest.mark.usefixtures("x64")
+def test_derivatives_by_the_temperatures_are_right():
     row, h = jnp.asarray(LOGITS[0], jnp.float64), 1e-5
     at = jax.jit(lambda t: bi_tempered_loss(row, 1, t1=t[0], t2=t[1]))
     slope = jax.jit(jax.grad(at))

@@ -134,7 +134,8 @@ def test_a_common_offset_and_masked_classes_change_nothing():
     np.testing.assert_allclose(slope[3], -1, rtol=4 * EPS)
 
 
-def test_the_derivative_by_alpha_is_right_through_one(x64):
+@pytest.mark.usefixtures("x64")
+def test_the_derivative_by_alpha_is_right_through_one():
     row, h = jnp.asarray(LOGITS[0], jnp.float64), 1e-5
     at = jax.jit(lambda a: entmax_loss(row, 1, alpha=a))
     slope = jax.jit(jax.grad(at))
