@@ -190,7 +190,8 @@ def r_drop(
 @partial(jax.jit, static_argnames="reduction", inline=True)
 def _r_drop(examples: Labelled, other, strength, *, reduction):
     twin = examples._replace(logits=other)
-    losses = sum(label_terms(x.logits, x.labels, x.keep, -1).nll for x in (examples, twin))
+    first, second = (label_terms(x.logits, x.labels, x.keep, -1).nll for x in (examples, twin))
+    losses = first + second
     if strength is not None:
         apart = 0.5 * _symmetric_kl(examples.safe_logits(), twin.safe_logits())
         losses += times(strength.astype(apart.dtype), apart)

@@ -68,7 +68,8 @@ class Exps(NamedTuple):
 def deformed_exp(v: Array, rate: Rate) -> Exps:
     """exp_β of v ≤ 0; −inf gives 0 with slope 0."""
     beta, power = rate
-    inside = (1 + beta * v > 0) & (v > -jnp.inf)
+    # Written so that NaN, a row whose classes are all masked, counts as inside and is seen.
+    inside = ~((1 + beta * v <= 0) | (v == -jnp.inf))
     kept = jnp.where(inside, v, 0)
     bases = 1 + beta * kept
     log_shares = kept * log1p_ratio(beta * kept)

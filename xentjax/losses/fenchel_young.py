@@ -174,9 +174,10 @@ def entmax_rate(alpha: ArrayLike) -> tuple[Array, int | None]:
     """β = α − 1, checked, and 1/β where it is whole and known."""
     in_range = lambda a: (a >= 1) & (a <= 2)  # noqa: E731
     checked = inputs.scalar(alpha, "alpha", "lie in [1, 2]", in_range)
-    power = whole_power(alpha - 1) if isinstance(alpha, int | float) else None
-    # In Python numbers first: in float32, 1.1 − 1 has lost three bits.
-    return (jnp.asarray(1 / power) if power else checked - 1), power
+    if not isinstance(alpha, int | float):
+        return checked - 1, None
+    # In Python numbers: in float32, 1.1 − 1 has lost three bits.
+    return jnp.asarray(alpha - 1.0), whole_power(alpha - 1)
 
 
 @partial(jax.jit, static_argnames="reduction", inline=True)
