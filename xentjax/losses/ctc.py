@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -133,7 +134,7 @@ def _ctc_loss(
     good = _good_examples(labels, lengths, frame_lengths, steps, classes, blank)
     frames = None
     if frame_lengths is not None:
-        frames = jnp.arange(steps) < frame_lengths[..., None]
+        frames = ~_beyond(logits[..., 0], frame_lengths)
     if keep is not None:
         # A masked example is one without frames: nothing it holds is looked at.
         good |= ~keep
@@ -157,13 +158,17 @@ def _flat(x: Array | None, event_dims: int) -> Array | None:
 
 
 def _good_examples(labels, label_lengths, frame_lengths, steps, classes, blank) -> Array:
-    beyond = jnp.arange(labels.shape[-1]) >= label_lengths[..., None]
     spelled = (labels >= 0) & (labels < classes) & (labels != blank)
-    good = jnp.all(spelled | beyond, axis=-1)
+    good = jnp.all(spelled | _beyond(labels, label_lengths), axis=-1)
     good &= (label_lengths >= 0) & (label_lengths <= labels.shape[-1])
     if frame_lengths is not None:
         good &= (frame_lengths >= 0) & (frame_lengths <= steps)
     return good
+
+
+def _beyond(x: Array, lengths: Array) -> Array:
+    """Which entries of the last axis lie beyond the length of their row."""
+    return lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1) >= lengths[..., None]
 
 
 def _batch_shape(logits: Array) -> tuple[int, ...]:
