@@ -29,7 +29,7 @@ def _optax_ctc(logits: Any, labels: Any, frame_lengths: Any, label_lengths: Any)
 
 
 def _torch_ctc(logits: Any, labels: Any, frame_lengths: Any, label_lengths: Any) -> Any:
-    import torch  # bench extra: not everyone who reads the cases has it
+    import torch  # pyright: ignore[reportMissingImports] (an extra; called where it is there)
 
     log_probs = torch.log_softmax(logits, -1).transpose(0, 1)
     return torch.nn.functional.ctc_loss(

@@ -132,27 +132,31 @@ def _ctc_loss(
         # Derived from the labels, so that it lies where they lie on a mesh.
         lengths = jnp.sum(jnp.ones_like(labels), -1, dtype=jnp.int32)
     good = _good_examples(labels, lengths, frame_lengths, steps, classes, blank)
-    frames = None
-    if frame_lengths is not None:
-        frames = ~_beyond(logits[..., 0], frame_lengths)
+    frames = _counted_frames(logits, frame_lengths, keep)
     if keep is not None:
-        # A masked example is one without frames: nothing it holds is looked at.
         good |= ~keep
-        frames = jnp.broadcast_to(keep[..., None], logits.shape[:-1]) & (
-            True if frames is None else frames
-        )
-    losses = alignment_nll(
-        _flat(logits, 2), Transcript(_flat(labels, 1), _flat(lengths, 0), _flat(frames, 1)), blank
-    ).reshape(batch)
+    transcript = Transcript(
+        _flat(labels, 1), _flat(lengths, 0), None if frames is None else _flat(frames, 1)
+    )
+    losses = alignment_nll(_flat(logits, 2), transcript, blank).reshape(batch)
     if zero_infinity:
         losses = jnp.where(losses == jnp.inf, 0, losses)
     losses *= inputs.nan_unless(good, losses.dtype)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def _flat(x: Array | None, event_dims: int) -> Array | None:
+def _counted_frames(logits: Array, lengths: Array | None, keep: Array | None) -> Array | None:
+    """Which frames are looked at, [*batch, T], or None for all; none of a masked example."""
+    frames = None if lengths is None else ~_beyond(logits[..., 0], lengths)
+    if keep is None:
+        return frames
+    keep = jnp.broadcast_to(keep[..., None], logits.shape[:-1])
+    return keep if frames is None else keep & frames
+
+
+def _flat(x: Array, event_dims: int) -> Array:
     """The array with one batch axis."""
-    if x is None or x.ndim == event_dims + 1:
+    if x.ndim == event_dims + 1:
         return x
     return x.reshape(-1, *x.shape[x.ndim - event_dims :])
 
