@@ -102,6 +102,24 @@ def test_a_small_loss_keeps_its_digits(margin):
     np.testing.assert_allclose(slopes[row], slope, rtol=0, atol=tolerance * np.abs(slope).max())
 
 
+def test_the_error_is_some_roundings_of_the_likeliest_alignment():
+    rng, row = np.random.default_rng(6), ROWS.index(((1, 2), T))
+    paths = np.array(spellings((1, 2), T))
+    logits = rng.uniform(-0.5, 0.5, LOGITS.shape)
+    for x in logits:
+        # Sure to another degree at each frame: neighbouring alignments cancel most of its cost.
+        x[np.arange(T), paths[rng.integers(len(paths))]] += rng.uniform(5, 25, T)
+    logits = logits.astype(np.float32)
+    same = lambda x: np.repeat(x[row : row + 1], len(ROWS), 0)  # noqa: E731
+    losses, _ = with_gradient(logits, same(LABELS), same(FRAME_LENGTHS), same(LABEL_LENGTHS))
+    for i in range(12):
+        wanted, _ = by_enumeration(logits[i], (1, 2), T)
+        log_p = logits[i] - np.logaddexp.reduce(logits[i].astype(np.float64), -1, keepdims=True)
+        cost = -log_p[np.arange(T)[None], paths].sum(-1).max()
+        # A logit near 25 moves its e⁻²⁵ by 25 roundings.
+        np.testing.assert_allclose(losses[i], wanted, rtol=0, atol=2 * T * 26 * EPS * cost)
+
+
 def test_is_never_negative():
     rng = np.random.default_rng(2)
     logits = rng.normal(size=LOGITS.shape) * rng.choice([1, 10, 100, 1e4], (len(ROWS), 1, 1))
