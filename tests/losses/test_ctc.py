@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.cases.sequences import CASES
+from xentjax import softmax_cross_entropy
 from xentjax.losses.ctc import ctc_loss
 from xentjax.testing import assert_loss_contract
 
@@ -235,6 +236,25 @@ def test_any_batch_shape_and_none():
     row = ROWS.index(((1, 2, 1), 5))
     alone = ctc_loss(LOGITS[row], LABELS[row])
     np.testing.assert_allclose(alone, by_enumeration(LOGITS[row], *ROWS[row])[0], rtol=4 * T * EPS)
+
+
+@pytest.mark.parametrize("y", [(), (2,)])
+def test_one_frame_is_cross_entropy(y):
+    label = np.array(y[0] if y else 0)
+    ctc = lambda x: ctc_loss(x[:1], np.array(y, np.int32))  # noqa: E731
+    plain = lambda x: softmax_cross_entropy(x[0], label)  # noqa: E731
+    for got, wanted in zip(
+        jax.value_and_grad(ctc)(LOGITS[0]), jax.value_and_grad(plain)(LOGITS[0]), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=8 * EPS, atol=4 * EPS)
+
+
+def test_not_a_number_shows():
+    logits, row = LOGITS.copy(), ROWS.index(((1, 2), 5))
+    logits[row, 2, 1] = np.nan
+    losses, slopes = with_gradient(logits, LABELS, FRAME_LENGTHS, LABEL_LENGTHS)
+    np.testing.assert_array_equal(np.isnan(losses), np.arange(len(ROWS)) == row)
+    assert np.isnan(slopes[row]).any()
 
 
 def test_bad_input_is_refused():

@@ -28,8 +28,8 @@ from jaxtyping import Array
 
 from xentjax.losses.log_partition import log_total, split_top, top_logit
 
-# Stands for log 0. Finite, so that no difference of two of them is NaN, and so far down that no
-# sum of finite logits below 10³⁰ comes near; 10⁸ of them can be added in float32.
+# Stands for log 0. Finite, so that no difference of two of them is NaN; so far down that a sum of
+# what logits differ by does not come near; and 10⁸ of them can be added in float32.
 _NEVER = -1e30
 
 
@@ -180,11 +180,11 @@ def _value_and_slope(logits: Array, transcript: Transcript, blank: int) -> tuple
 
     last, arrivals = lax.scan(step, start, emissions)
     positions = transcript.labels.shape[1] + 1
-    ends = log_add(last.blank, last.label)[:, :positions]
+    ends = _log_add(last.blank, last.label)[:, :positions]
     at_end = _positions(ends) == transcript.lengths[:, None]
     log_mass = jnp.sum(jnp.where(at_end, ends, 0), axis=-1)
     value = _nll(logits, log_mass, transcript.frames)
-    feasible = value < jnp.inf
+    feasible = value != jnp.inf  # NaN shows in the slope too
     posterior = _posterior(arrivals, emissions, jnp.where(feasible, log_mass, 0))
     counts = feasible[:, None] if transcript.frames is None else transcript.frames
     slope = _slope(_counted(logits, transcript.frames), posterior, transcript, blank)
@@ -258,13 +258,13 @@ def _advanced(arrivals: _State, emission: _Emissions) -> _State:
 def _arrivals(state: _State, repeats: Array) -> _State:
     """The masses that reach each place of the next frame, before its emission."""
     blank, label = state
-    either = log_add(blank, label)
+    either = _log_add(blank, label)
     onward = jnp.where(repeats, blank, either)
     # What rolls over the ends of the halves falls on index 0, which no emission lets live.
-    return _State(either, log_add(label, jnp.roll(onward, 1, -1)))
+    return _State(either, _log_add(label, jnp.roll(onward, 1, -1)))
 
 
-def log_add(a: Array, b: Array) -> Array:
+def _log_add(a: Array, b: Array) -> Array:
     """log(eᵃ + eᵇ) of finite numbers, with the right derivatives of every order at a = b too."""
     difference = a - b
     leads = difference > 0

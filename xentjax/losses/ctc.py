@@ -1,5 +1,6 @@
 """Connectionist temporal classification: a label sequence without its alignment to the frames."""
 
+import math
 from functools import partial
 
 import jax
@@ -56,7 +57,8 @@ def ctc_loss(
     are (1 − paddings).sum(−1) as integers, blank is blank_id.
 
     Args:
-      logits: real scores [*batch, T, C], T ≥ 1 frames, any float dtype; a class at −inf is masked.
+      logits: real scores [*batch, T, C], T ≥ 1 frames, any float dtype. A class at −inf is
+        masked; +inf gives inf or NaN.
       labels: integer class indices [*batch, L], none of them the blank; what lies beyond a
         length is not looked at.
       frame_lengths: integers in [0, T], broadcastable to [*batch]; None means T. What lies beyond
@@ -158,7 +160,8 @@ def _flat(x: Array, event_dims: int) -> Array:
     """The array with one batch axis."""
     if x.ndim == event_dims + 1:
         return x
-    return x.reshape(-1, *x.shape[x.ndim - event_dims :])
+    batch = x.shape[: x.ndim - event_dims]
+    return x.reshape(math.prod(batch), *x.shape[len(batch) :])
 
 
 def _good_examples(labels, label_lengths, frame_lengths, steps, classes, blank) -> Array:
