@@ -62,23 +62,22 @@ _SOFT, _BCE = optax.losses.softmax_cross_entropy, optax.losses.sigmoid_binary_cr
 _FOCAL = partial(xentjax.sigmoid_focal_loss, gamma=2.0)
 _OPTAX_FOCAL = partial(optax.losses.sigmoid_focal_loss, gamma=2.0)
 _KL = xentjax.kl_divergence
-
-
-def _optax_kl(logits, targets):
-    return optax.losses.kl_divergence(jax.nn.log_softmax(logits), targets)
-
-
-    xentjax.kl_divergence,
-    lambda x, t: optax.losses.kl_divergence(jax.nn.log_softmax(x), t),
-)
 _DICE = partial(xentjax.dice_loss, smooth=0.0)
-_OPTAX_DICE = partial(optax.losses.dice_loss, smooth=0.0, axis=(-3, -2))
 _LIST, _OPTAX_LIST = (
     xentjax.listwise_softmax_loss,
     partial(optax.losses.ranking_softmax_loss, reduce_fn=None),
 )
 _HINGE, _OPTAX_HINGE = xentjax.multiclass_hinge_loss, optax.losses.multiclass_hinge_loss
 _POLY, _OPTAX_POLY = xentjax.poly_loss, optax.losses.poly_loss_cross_entropy
+
+
+def _optax_kl(logits: Any, targets: Any) -> jax.Array:
+    return optax.losses.kl_divergence(jax.nn.log_softmax(logits), targets)
+
+
+def _optax_dice(logits: Any, labels: Any) -> jax.Array:
+    return optax.losses.dice_loss(logits, labels, smooth=0.0, axis=(-3, -2))  # pyright: ignore[reportArgumentType]
+
 
 SITUATIONS: tuple[Situation, ...] = (
     _both("softmax, integer labels", "[15, 0], label 0", _INT, _CE, [15.0, 0.0], 0),
@@ -121,7 +120,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _both(
         "Dice",
         "two pixels, each right by 20",
-        _OPTAX_DICE,
+        _optax_dice,
         _DICE,
         [[[20.0, 0.0], [0.0, 20.0]]],
         [[[1.0, 0.0], [0.0, 1.0]]],

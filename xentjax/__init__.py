@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "arcface_loss": "losses.angular_margin",
     "asymmetric_loss": "losses.asymmetric",
+    "bi_tempered_loss": "losses.bi_tempered",
     "bits": "losses.units",
     "bits_per_byte": "losses.units",
     "bootstrapped_cross_entropy": "losses.bootstrapping",
@@ -22,20 +23,26 @@ _HOME = {
     "coral_loss": "losses.ordinal",
     "corn_loss": "losses.ordinal",
     "cosface_loss": "losses.angular_margin",
+    "ctc_loss": "losses.ctc",
     "cutmix": "losses.targets",
     "dice_loss": "losses.segmentation",
     "distillation_loss": "losses.distillation",
+    "dpo_loss": "losses.preference",
     "entmax": "losses.normalizations",
     "entmax_loss": "losses.fenchel_young",
     "entropy": "losses.divergence",
     "focal_loss": "losses.focal",
     "forward_corrected_cross_entropy": "losses.noise",
     "generalized_cross_entropy": "losses.robust",
+    "group_advantages": "losses.policy",
+    "grpo_loss": "losses.policy",
     "huber_loss": "losses.regression",
     "info_nce": "losses.contrastive",
+    "jensen_shannon_consistency": "losses.consistency",
     "js_divergence": "losses.divergence",
     "kl_divergence": "losses.divergence",
     "kl_divergence_with_logits": "losses.divergence",
+    "kto_loss": "losses.preference",
     "ldam_loss": "losses.longtail",
     "linear_cross_entropy": "fused.linear_cross_entropy",
     "linear_kl_divergence": "fused.linear_kl_divergence",
@@ -45,15 +52,22 @@ _HOME = {
     "logit_adjusted_cross_entropy": "losses.longtail",
     "mixup": "losses.targets",
     "multiclass_hinge_loss": "losses.hinge",
+    "next_token_labels": "losses.sequence",
+    "orpo_loss": "losses.reference_free",
     "perplexity": "losses.units",
     "plan": "fused.plan",
     "poly_loss": "losses.polynomial",
+    "r_drop": "losses.consistency",
     "reduce": "losses.reduction",
     "sampled_softmax_cross_entropy": "losses.sampled_softmax",
+    "segment_mask": "losses.sequence",
+    "segment_positions": "losses.sequence",
+    "sequence_log_prob": "losses.sequence",
     "sharded_linear_cross_entropy": "fused.sharded",
     "siglip_loss": "losses.pairwise_sigmoid",
     "sigmoid_cross_entropy": "losses.sigmoid",
     "sigmoid_focal_loss": "losses.focal",
+    "simpo_loss": "losses.reference_free",
     "smooth_labels": "losses.targets",
     "soft_cap": "losses.capping",
     "soft_ordinal_targets": "losses.ordinal",
@@ -81,11 +95,14 @@ if TYPE_CHECKING:
     from xentjax.fused.sharded import sharded_linear_cross_entropy
     from xentjax.losses.angular_margin import arcface_loss, cosface_loss
     from xentjax.losses.asymmetric import asymmetric_loss
+    from xentjax.losses.bi_tempered import bi_tempered_loss
     from xentjax.losses.bootstrapping import bootstrapped_cross_entropy
     from xentjax.losses.capping import soft_cap
     from xentjax.losses.class_balance import class_balanced_weights
     from xentjax.losses.confidence import confidence_penalty
+    from xentjax.losses.consistency import jensen_shannon_consistency, r_drop
     from xentjax.losses.contrastive import clip_loss, info_nce
+    from xentjax.losses.ctc import ctc_loss
     from xentjax.losses.distillation import distillation_loss
     from xentjax.losses.divergence import (
         entropy,
@@ -102,13 +119,22 @@ if TYPE_CHECKING:
     from xentjax.losses.normalizations import entmax, sparsemax
     from xentjax.losses.ordinal import coral_loss, corn_loss, soft_ordinal_targets
     from xentjax.losses.pairwise_sigmoid import siglip_loss
+    from xentjax.losses.policy import group_advantages, grpo_loss
     from xentjax.losses.polynomial import poly_loss
     from xentjax.losses.positives import supervised_contrastive
+    from xentjax.losses.preference import dpo_loss, kto_loss
     from xentjax.losses.reduction import reduce, total_and_weight
+    from xentjax.losses.reference_free import orpo_loss, simpo_loss
     from xentjax.losses.regression import huber_loss, squared_error
     from xentjax.losses.robust import generalized_cross_entropy, symmetric_cross_entropy
     from xentjax.losses.sampled_softmax import log_uniform_sample, sampled_softmax_cross_entropy
     from xentjax.losses.segmentation import dice_loss, tversky_loss
+    from xentjax.losses.sequence import (
+        next_token_labels,
+        segment_mask,
+        segment_positions,
+        sequence_log_prob,
+    )
     from xentjax.losses.sigmoid import sigmoid_cross_entropy
     from xentjax.losses.softmax import softmax_cross_entropy
     from xentjax.losses.targets import cutmix, mixup, smooth_labels

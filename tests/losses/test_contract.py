@@ -12,14 +12,18 @@ from xentjax.testing.contract import CLAUSES
 # compilation each, and run with the slow tests. One case shows all clauses at once.
 QUICK = ("gradient", "masked_mean")
 # Ten seconds of compilation even for those two; what they are made of is in the other cases.
-HEAVY = ("JS", "KL", "KL with logits", "distillation")
+HEAVY = (
+    *("JS", "JS consistency", "KL", "KL with logits", "R-Drop", "distillation"),
+    *("bi-tempered", "bi-tempered, t traced"),
+)
 WHOLE = "softmax, integer labels"
 # Functions of the losses room that are no losses.
 OTHERS = {
     *("bits", "bits_per_byte", "perplexity", "reduce", "total_and_weight"),
     *("cutmix", "mixup", "smooth_labels", "soft_cap", "soft_ordinal_targets"),
     *("class_balanced_weights", "entmax", "log_uniform_sample", "sparsemax"),
-    *("group_advantages",),
+    *("group_advantages", "next_token_labels", "segment_mask", "segment_positions"),
+    *("sequence_log_prob",),
 }
 
 

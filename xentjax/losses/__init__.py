@@ -6,11 +6,14 @@ float32, and work inside every JAX transform. One family, one file.
 
 from xentjax.losses.angular_margin import arcface_loss, cosface_loss
 from xentjax.losses.asymmetric import asymmetric_loss
+from xentjax.losses.bi_tempered import bi_tempered_loss
 from xentjax.losses.bootstrapping import bootstrapped_cross_entropy
 from xentjax.losses.capping import soft_cap
 from xentjax.losses.class_balance import class_balanced_weights
 from xentjax.losses.confidence import confidence_penalty
+from xentjax.losses.consistency import jensen_shannon_consistency, r_drop
 from xentjax.losses.contrastive import clip_loss, info_nce
+from xentjax.losses.ctc import ctc_loss
 from xentjax.losses.distillation import distillation_loss
 from xentjax.losses.divergence import (
     entropy,
@@ -27,13 +30,22 @@ from xentjax.losses.noise import forward_corrected_cross_entropy
 from xentjax.losses.normalizations import entmax, sparsemax
 from xentjax.losses.ordinal import coral_loss, corn_loss, soft_ordinal_targets
 from xentjax.losses.pairwise_sigmoid import siglip_loss
+from xentjax.losses.policy import group_advantages, grpo_loss
 from xentjax.losses.polynomial import poly_loss
 from xentjax.losses.positives import supervised_contrastive
+from xentjax.losses.preference import dpo_loss, kto_loss
 from xentjax.losses.reduction import reduce, total_and_weight
+from xentjax.losses.reference_free import orpo_loss, simpo_loss
 from xentjax.losses.regression import huber_loss, squared_error
 from xentjax.losses.robust import generalized_cross_entropy, symmetric_cross_entropy
 from xentjax.losses.sampled_softmax import log_uniform_sample, sampled_softmax_cross_entropy
 from xentjax.losses.segmentation import dice_loss, tversky_loss
+from xentjax.losses.sequence import (
+    next_token_labels,
+    segment_mask,
+    segment_positions,
+    sequence_log_prob,
+)
 from xentjax.losses.sigmoid import sigmoid_cross_entropy
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.losses.targets import cutmix, mixup, smooth_labels
@@ -42,6 +54,7 @@ from xentjax.losses.units import bits, bits_per_byte, perplexity
 __all__ = [
     "arcface_loss",
     "asymmetric_loss",
+    "bi_tempered_loss",
     "bits",
     "bits_per_byte",
     "bootstrapped_cross_entropy",
@@ -51,33 +64,46 @@ __all__ = [
     "coral_loss",
     "corn_loss",
     "cosface_loss",
+    "ctc_loss",
     "cutmix",
     "dice_loss",
     "distillation_loss",
+    "dpo_loss",
     "entmax",
     "entmax_loss",
     "entropy",
     "focal_loss",
     "forward_corrected_cross_entropy",
     "generalized_cross_entropy",
+    "group_advantages",
+    "grpo_loss",
     "huber_loss",
     "info_nce",
+    "jensen_shannon_consistency",
     "js_divergence",
     "kl_divergence",
     "kl_divergence_with_logits",
+    "kto_loss",
     "ldam_loss",
     "listwise_softmax_loss",
     "log_uniform_sample",
     "logit_adjusted_cross_entropy",
     "mixup",
     "multiclass_hinge_loss",
+    "next_token_labels",
+    "orpo_loss",
     "perplexity",
     "poly_loss",
+    "r_drop",
     "reduce",
     "sampled_softmax_cross_entropy",
+    "segment_mask",
+    "segment_positions",
+    "sequence_log_prob",
     "siglip_loss",
     "sigmoid_cross_entropy",
     "sigmoid_focal_loss",
+    "simpo_loss",
     "smooth_labels",
     "soft_cap",
     "soft_ordinal_targets",

@@ -144,16 +144,16 @@ def _rest_by_blocks(logits, labels, top, axis):
     XLA on CPU streams exp-sum through a row at memory speed, but a mask inside it makes it write
     all N·C exponentials. So sum blocks of classes unmasked, then only the label's own block again.
     """
-    if _block_size(logits, axis) is None:
+    block = _block_size(logits, axis)
+    if block is None:
         is_label = _class_index(logits, axis) == jnp.expand_dims(labels, axis)
         others = jnp.where(is_label, 0, unit_exp(logits, top))
         return jnp.sum(others, axis=axis, keepdims=True)
-    return _sums_by_blocks(logits, labels, top)[1]
+    return _sums_by_blocks(logits, labels, top, block)[1]
 
 
-def _sums_by_blocks(logits, labels, top):
+def _sums_by_blocks(logits, labels, top, block):
     """Σⱼ exp(xⱼ − top) over the last axis, and the same without the label."""
-    block = _block_size(logits, logits.ndim - 1)
     *batch, classes = logits.shape
     blocks = logits.reshape(*batch, classes // block, block)
     sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
@@ -234,19 +234,19 @@ def split_top(logits: Array, axis: int) -> Split:
     """Splits Σ exp(x − top) = 1 + rest without losing the digits of a small rest."""
     top = top_logit(logits, axis)
     exps = unit_exp(logits, top)
-    if _block_size(logits, axis) is None:
+    block = _block_size(logits, axis)
+    if block is None:
         total = jnp.sum(exps, axis=axis, keepdims=True)
         below = jnp.sum(jnp.where(logits < top, exps, 0), axis=axis, keepdims=True)
     else:
         # Summed apart from `exps`, which then need not be an array of its own.
-        total, below = _sums_by_blocks(logits, _leader_by_blocks(logits, axis), top)
+        total, below = _sums_by_blocks(logits, _leader_by_blocks(logits, block), top, block)
     # total ≥ 2 whenever the largest logit is tied, and then total − 1 cancels nothing.
     return Split(top, exps, jnp.where(total < 2, below, total - 1), total)
 
 
-def _leader_by_blocks(logits, axis):
+def _leader_by_blocks(logits, block):
     """The place of a largest logit: of the block with the largest maximum, then inside it."""
-    block = _block_size(logits, axis)
     *batch, classes = logits.shape
     blocks = logits.reshape(*batch, classes // block, block)
     home = jnp.argmax(jnp.max(blocks, axis=-1), axis=-1)
