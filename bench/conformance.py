@@ -6,7 +6,7 @@ both on inputs outside optax's domain. Both go to docs/losses.md and to JSON.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def agreement_table(found: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def difference_table(found: list[Mapping[str, str]]) -> str:
+def difference_table(found: Sequence[Mapping[str, str]]) -> str:
     """Markdown: the inputs on which optax and this package differ."""
     lines = ["| loss | input | optax | xentjax |", "|---|---|---|---|"]
     lines += [f"| {r['loss']} | {r['input']} | {r['optax']} | **{r['xentjax']}** |" for r in found]
