@@ -218,7 +218,7 @@ def _posterior(arrivals: _State, emissions: _Emissions, log_mass: Array) -> _Pos
 
 def _slope(logits: Array, posterior: _Posterior, transcript: Transcript, blank: int) -> Array:
     """softmax − posterior by class; for a sole leading class (1 − posterior) − (1 − softmax)."""
-    _, exps, rest, total = split_top(logits, -1)
+    _, exps, rest, total, _ = split_top(logits, -1)
 
     def without_posterior(slope, labels, of_blank, of_label):
         slope = slope.at[:, blank].add(-of_blank)

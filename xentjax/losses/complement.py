@@ -13,7 +13,7 @@ from xentjax.losses.log_partition import split_top
 
 def softmax_complement(logits: Array) -> tuple[Array, Array]:
     """softmax(x) and 1 − softmax(x) over the last axis; a class at −inf has 0 and 1."""
-    _, exps, rest, total = split_top(logits, -1)
+    _, exps, rest, total, _ = split_top(logits, -1)
     p = exps / total
     sole_leader = (exps == 1) & (rest < 1)
     return p, jnp.where(sole_leader, rest / total, 1 - p)

@@ -149,11 +149,6 @@ def _rest_by_blocks(logits, labels, top, axis):
         is_label = _class_index(logits, axis) == jnp.expand_dims(labels, axis)
         others = jnp.where(is_label, 0, unit_exp(logits, top))
         return jnp.sum(others, axis=axis, keepdims=True)
-    return _sums_by_blocks(logits, labels, top, block)[1]
-
-
-def _sums_by_blocks(logits, labels, top, block):
-    """Σⱼ exp(xⱼ − top) over the last axis, and the same without the label."""
     *batch, classes = logits.shape
     blocks = logits.reshape(*batch, classes // block, block)
     sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
@@ -162,8 +157,7 @@ def _sums_by_blocks(logits, labels, top, block):
     is_home, is_label = _class_index(sums, -1) == home, _class_index(own, -1) == place
     elsewhere = jnp.sum(jnp.where(is_home, 0, sums), axis=-1, keepdims=True)
     beside = jnp.where(is_label, 0, unit_exp(own, top))
-    rest = elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
-    return jnp.sum(sums, axis=-1, keepdims=True), rest
+    return elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
 
 
 def _block_size(logits: Array, axis: int) -> int | None:
@@ -228,26 +222,36 @@ class Split(NamedTuple):
     exps: Array
     rest: Array
     total: Array
+    lead: Array  # 0, with the derivative of the leader's exp where `rest` leaves it out
 
 
 def split_top(logits: Array, axis: int) -> Split:
     """Splits Σ exp(x − top) = 1 + rest without losing the digits of a small rest."""
     top = top_logit(logits, axis)
-    exps = unit_exp(logits, top)
-    block = _block_size(logits, axis)
-    if block is None:
+    if _block_size(logits, axis) is None:
+        exps = jnp.where(logits == jnp.inf, 1, unit_exp(logits, top))
         total = jnp.sum(exps, axis=axis, keepdims=True)
         below = jnp.sum(jnp.where(logits < top, exps, 0), axis=axis, keepdims=True)
-    else:
-        # Summed apart from `exps`, which then need not be an array of its own.
-        total, below = _sums_by_blocks(logits, _leader_by_blocks(logits, block), top, block)
-    # total ≥ 2 whenever the largest logit is tied, and then total − 1 cancels nothing.
-    return Split(top, exps, jnp.where(total < 2, below, total - 1), total)
+        # total ≥ 2 whenever the largest logit is tied, and then total − 1 cancels nothing.
+        sole = total < 2
+        lead = jnp.max(exps, axis=axis, keepdims=True) - 1
+        rest = jnp.where(sole, below, total - 1)
+        return Split(top, exps, rest, total, jnp.where(sole, lead, 0))
+    # A mask inside the sum would cost a pass of its own: the leader's entry is zeroed in place.
+    leader = _leader_by_blocks(logits, axis)
+    others = _zero_at(unit_exp(logits, top), leader, axis)
+    rest = jnp.sum(others, axis=axis, keepdims=True)
+    leading = jnp.minimum(pick_label(logits, leader, axis), jnp.finfo(logits.dtype).max)
+    leading = unit_exp(leading, top)
+    is_leader = _class_index(logits, axis) == jnp.expand_dims(leader, axis)
+    exps = jnp.where(is_leader, leading, others)
+    return Split(top, exps, rest, leading + rest, leading - 1)
 
 
-def _leader_by_blocks(logits, block):
+def _leader_by_blocks(logits, axis):
     """The place of a largest logit: of the block with the largest maximum, then inside it."""
     *batch, classes = logits.shape
+    block = _block_size(logits, axis) or classes
     blocks = logits.reshape(*batch, classes // block, block)
     home = jnp.argmax(jnp.max(blocks, axis=-1), axis=-1)
     own = jnp.take_along_axis(blocks, home[..., None, None], axis=-2, mode="clip")[..., 0, :]
@@ -257,17 +261,15 @@ def _leader_by_blocks(logits, block):
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_total(logits: Array, axis: int) -> Array:
     """log Σⱼ exp(xⱼ − top) with `top` a constant; the axis is kept. Its gradient is softmax."""
-    top, _, rest, total = split_top(logits, axis)
-    # A sole leader is left out of the sum; its derivative is not, as in `_values`.
-    lead = jnp.max(logits, axis=axis, keepdims=True) - top
-    return jnp.log1p(rest + jnp.where(total < 2, jnp.expm1(lead), 0))
+    parts = split_top(logits, axis)
+    return jnp.log1p(parts.rest + parts.lead)
 
 
 @log_total.defjvp
 def _log_total_jvp(axis, primals, tangents):
     (logits,), (dlogits,) = primals, tangents
-    _, exps, _, total = split_top(logits, axis)
-    derivative = jnp.sum(exps / total * dlogits, axis=axis, keepdims=True)
+    parts = split_top(logits, axis)
+    derivative = jnp.sum(parts.exps / parts.total * dlogits, axis=axis, keepdims=True)
     return log_total(logits, axis), derivative
 
 
@@ -279,10 +281,10 @@ def log_softmax_gap(logits: Array, axis: int) -> Array:
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def target_nll(logits: Array, targets: Array, axis: int) -> Array:
     """−Σ_c t_c log softmax(x)_c for target masses t ≥ 0 of any sum; 0 · (−inf) counts as 0."""
-    top = top_logit(logits, axis)
-    # NaN or inf where a class is at −inf. Only then is it worth a select, which would write an
-    # array of N·C: 0 · inf is 0 here, and a target on such a class costs inf.
-    plain = jnp.sum(targets * (top - logits), axis=axis, keepdims=True)
+    largest = lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
+    # NaN or inf where a logit is infinite. Only then is it worth a select, which would write an
+    # array of N·C: 0 · inf is 0 here, and a target on a class at −inf costs inf.
+    plain = jnp.sum(targets * (largest - logits), axis=axis, keepdims=True)
     below_top = lax.cond(
         jnp.all(jnp.isfinite(plain)), lambda: plain, lambda: _sum_where_used(logits, targets, axis)
     )
@@ -293,7 +295,8 @@ def target_nll(logits: Array, targets: Array, axis: int) -> Array:
 def _sum_where_used(logits, targets, axis):
     unused = (targets == 0) & (logits == -jnp.inf)
     top = top_logit(logits, axis)
-    below_top = jnp.where(unused, 0, top - jnp.where(unused, top, logits))
+    at_top = unused | (logits == jnp.inf)
+    below_top = jnp.where(at_top, 0, top - jnp.where(at_top, top, logits))
     return jnp.sum(targets * below_top, axis=axis, keepdims=True)
 
 
@@ -311,13 +314,13 @@ def _target_nll_jvp(axis, primals, tangents):
 def _gap_where_used(logits, targets, axis):
     unused = (targets == 0) & (logits == -jnp.inf)
     top = top_logit(logits, axis)
-    below_top = top - jnp.where(unused, top, logits)
+    below_top = top - jnp.where(unused | (logits == jnp.inf), top, logits)
     return jnp.where(unused, 0, below_top + log_total(logits, axis))
 
 
 def _target_slope(logits, targets, axis):
     """T·p − t with T = Σ t; for a sole leading class as (T − t) − T·(1 − p): nothing cancels."""
-    _, exps, rest, total = split_top(logits, axis)
+    _, exps, rest, total, _ = split_top(logits, axis)
     mass = jnp.sum(targets, axis=axis, keepdims=True)
     leads = (exps == 1) & (rest < 1)
     # Quotients of rows, not of entries: a division for each of N·C is what would cost.
@@ -344,7 +347,7 @@ def _softmax_entropy_jvp(axis, primals, tangents):
 
 
 def _entropy_parts(logits, axis):
-    top, exps, _, total = split_top(logits, axis)
+    top, exps, _, total, _ = split_top(logits, axis)
     # A class at −inf has p = 0 and infinite depth; the product is 0. A row of them stays NaN.
     below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
     shares = exps / total

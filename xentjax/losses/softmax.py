@@ -245,7 +245,6 @@ def _distribution_loss(logits, labels, keep, axis, class_weights, label_smoothin
     if keep is not None:
         row = jnp.expand_dims(keep, axis)
         logits, labels = jnp.where(row, logits, 0), jnp.where(row, labels, 0)
-    logits = jnp.where(logits == jnp.inf, jnp.finfo(logits.dtype).max, logits)
     targets, mass = labels, None
     if class_weights is not None:
         targets = labels * class_weights
