@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer
 
+from xentjax.losses.sequence import segment_mask
 from xentjax.models.projection import Projection
 from xentjax.models.rotary import Turns, rotate
 
@@ -55,23 +56,28 @@ class CausalAttention(nnx.Module):
         self.out = Projection(width, width, std=out_std, rngs=rngs)
 
     def __call__(
-        self, rows: Float[Array, "rows width"], table: Turns
+        self,
+        rows: Float[Array, "rows width"],
+        table: Turns,
+        mask: Bool[Array, "batch 1 time time"] | None = None,
     ) -> Float[Array, "rows width"]:
         """Returns what each position gathers from itself and those before it.
 
         Args:
             rows: `[B·T, D]`, example by example.
             table: of the T positions.
+            mask: where it may look, among itself and those before; everywhere by default.
         """
-        return self.prefill(rows, table)[0]
+        return self._attend(rows, table, mask)[0]
 
     def prefill(
         self, rows: Float[Array, "rows width"], table: Turns
     ) -> tuple[Float[Array, "rows width"], Cache]:
-        """Returns the same with a cache of the T positions, for `decode` to go on from."""
-        query, key, value = self._heads(rows, table)
-        mixed = jax.nn.dot_product_attention(query, key, value, is_causal=True)
-        return self.out(mixed.reshape(rows.shape)), Cache(key, value)
+        """Returns the same with a cache of the T positions, for `decode` to go on from.
+
+        There is no mask: `decode` looks at every position of the cache.
+        """
+        return self._attend(rows, table, None)
 
     def decode(
         self,
@@ -100,6 +106,13 @@ class CausalAttention(nnx.Module):
         mixed = jax.nn.dot_product_attention(query, *cache, mask=reached)
         return self.out(mixed.reshape(rows.shape)), cache
 
+    def _attend(
+        self, rows: jax.Array, table: Turns, mask: jax.Array | None
+    ) -> tuple[jax.Array, Cache]:
+        query, key, value = self._heads(rows, table)
+        mixed = jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=True)
+        return self.out(mixed.reshape(rows.shape)), Cache(key, value)
+
     def _heads(self, rows: jax.Array, table: Turns) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Queries and keys, turned, and values, each `[B, T, H, F]`."""
         time, features = table.cos.shape[0], rows.shape[1] // self.heads
@@ -107,3 +120,17 @@ class CausalAttention(nnx.Module):
         # split, whose gradient is one concatenation; that of slices is three padded sums.
         query, key, value = lax.split(qkv, (self.heads,) * 3, axis=2)
         return rotate(query, table), rotate(key, table), value
+
+
+def packed_mask(segment_ids: jax.Array, tokens: jax.Array) -> Bool[Array, "batch 1 time time"]:
+    """Where the positions of packed rows may look, the same for all heads; see `segment_mask`.
+
+    Raises:
+        ValueError: if segment_ids are not integers of the shape of tokens.
+    """
+    if segment_ids.shape != tokens.shape or not jnp.issubdtype(segment_ids.dtype, jnp.integer):
+        raise ValueError(
+            f"segment_ids must be integers of the shape of tokens, {tokens.shape}, got "
+            f"{segment_ids.dtype} of shape {segment_ids.shape}"
+        )
+    return segment_mask(segment_ids)[:, None]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
-from xentjax.models.attention import Cache
+from xentjax.models.attention import Cache, packed_mask
 from xentjax.models.dropout import Dropout
 from xentjax.models.projection import Projection, product
 from xentjax.models.rms_norm import RMSNorm
@@ -117,11 +117,15 @@ class GPT(nnx.Module):
         >>> model = GPT(GPTConfig(vocab_size=256, layers=1), rngs=nnx.Rngs(0))
         >>> model(jnp.zeros((2, 64), jnp.int32)).shape
         (2, 64, 256)
+        >>> ids = jnp.repeat(jnp.array([[1, 2]]), 32, axis=1)  # two texts packed into one row
+        >>> model(jnp.zeros((1, 64), jnp.int32), segment_ids=ids).shape
+        (1, 64, 256)
 
     Reference:
         A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019;
         D. So et al., "Primer: Searching for Efficient Transformers", 2021 (relu2);
-        N. Shazeer, "GLU Variants Improve Transformer", 2020 (swiglu).
+        N. Shazeer, "GLU Variants Improve Transformer", 2020 (swiglu);
+        M. Krell et al., "Efficient Sequence Packing without Cross-contamination", 2021.
     """
 
     def __init__(self, config: GPTConfig, *, rngs: nnx.Rngs) -> None:
@@ -140,19 +144,32 @@ class GPT(nnx.Module):
         if not config.tied:
             self.head = Projection(config.width, config.vocab_size, std=_INIT_STD, rngs=rngs)
 
-    def hidden(self, tokens: Integer[Array, "batch time"]) -> Float[Array, "batch time hidden"]:
+    def hidden(
+        self,
+        tokens: Integer[Array, "batch time"],
+        *,
+        segment_ids: Integer[Array, "batch time"] | None = None,
+    ) -> Float[Array, "batch time hidden"]:
         """Returns the last hidden states, in the dtype of the config.
 
         Args:
-            tokens: `[B, T]` integers in [0, V), T at most `block_size`.
+            tokens: `[B, T]` integers in [0, V), those of padding too; T at most `block_size`.
+            segment_ids: `[B, T]` integers, for rows of several texts: a run of equal ids is one
+                text, 0 is padding, as for `xentjax.losses.segment_mask`. What a text gets is, to
+                rounding, what it gets alone in a row, wherever it begins: rotary positions depend
+                on distances alone, so they need no restart. Padding sees padding, and what it
+                gets is to be left out of the loss (`next_token_labels`). All blocks share one
+                mask of B·T² booleans.
 
         Returns:
-            `[B, T, D]`; position t knows tokens 0 … t.
+            `[B, T, D]`; position t knows tokens 0 … t, or those of them in its own text.
 
         Raises:
-            ValueError: if tokens are not two-dimensional integers or T exceeds `block_size`.
+            ValueError: if tokens are not two-dimensional integers, T exceeds `block_size` or
+                segment_ids are not integers of the shape of tokens.
         """
-        return self._hidden(tokens).reshape(*tokens.shape, self.config.width)
+        rows = self._hidden(tokens, segment_ids)
+        return rows.reshape(*tokens.shape, self.config.width)
 
     @property
     def head_weight(self) -> Float[Array, "hidden vocab"]:
@@ -160,9 +177,14 @@ class GPT(nnx.Module):
         weight = self.embedding[...].T if self.config.tied else self.head.kernel[...]
         return weight.astype(self.config.dtype)
 
-    def __call__(self, tokens: Integer[Array, "batch time"]) -> Float[Array, "batch time vocab"]:
+    def __call__(
+        self,
+        tokens: Integer[Array, "batch time"],
+        *,
+        segment_ids: Integer[Array, "batch time"] | None = None,
+    ) -> Float[Array, "batch time vocab"]:
         """Returns the logits `[B, T, V]` of the token after each position; see `hidden`."""
-        logits = self.logits(self._hidden(tokens))
+        logits = self.logits(self._hidden(tokens, segment_ids))
         return logits.reshape(*tokens.shape, self.config.vocab_size)
 
     def logits(self, rows: Float[Array, "rows hidden"]) -> Float[Array, "rows vocab"]:
@@ -177,7 +199,8 @@ class GPT(nnx.Module):
         """Returns the hidden states, without dropout, and the caches for `decode` to go on from.
 
         Args:
-            tokens: as for `hidden`.
+            tokens: as for `hidden`, one text a row: `decode` goes on with all that is cached, so
+                packed rows have no place here.
 
         Returns:
             `[B, T, D]`, and a cache a layer of T slots.
@@ -224,19 +247,20 @@ class GPT(nnx.Module):
             rngs=rngs,
         )
 
-    def _hidden(self, tokens: jax.Array) -> jax.Array:
+    def _hidden(self, tokens: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
         """The hidden states as rows, `[B·T, D]`."""
         rows, table = self._embed(tokens)
+        mask = None if segment_ids is None else packed_mask(segment_ids, tokens)
         rows = self.dropout(rows)
         for block in self.blocks:
-            rows = self._checkpointed(block, rows, table)
+            rows = self._checkpointed(block, rows, table, mask)
         return self.norm(rows)
 
-    def _checkpointed(self, block: TransformerBlock, rows: jax.Array, table: Turns) -> jax.Array:
+    def _checkpointed(self, block: TransformerBlock, *inputs: Any) -> jax.Array:
         if self.config.remat is None:
-            return block(rows, table)
+            return block(*inputs)
         policy = _REMAT_POLICIES[self.config.remat]
-        return nnx.remat(TransformerBlock.__call__, policy=policy)(block, rows, table)
+        return nnx.remat(TransformerBlock.__call__, policy=policy)(block, *inputs)
 
     def _embed(self, tokens: jax.Array) -> tuple[jax.Array, Turns]:
         _check_tokens(tokens, self.config.block_size)

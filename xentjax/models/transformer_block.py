@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer
 
 from xentjax.models.activations import relu2
 from xentjax.models.attention import Cache, CausalAttention
@@ -54,10 +54,13 @@ class TransformerBlock(nnx.Module):
         self.dropout = Dropout(dropout, rngs=rngs)
 
     def __call__(
-        self, rows: Float[Array, "rows width"], table: Turns
+        self,
+        rows: Float[Array, "rows width"],
+        table: Turns,
+        mask: Bool[Array, "batch 1 time time"] | None = None,
     ) -> Float[Array, "rows width"]:
-        """Returns the rows `[B·T, D]` with what the block adds; `table` is of the T positions."""
-        rows = rows + self.dropout(self.attention(self.attention_norm(rows), table))
+        """Returns the rows `[B·T, D]` with what the block adds; see `CausalAttention`."""
+        rows = rows + self.dropout(self.attention(self.attention_norm(rows), table, mask))
         return rows + self.dropout(self._perceive(rows))
 
     def prefill(
