@@ -62,9 +62,9 @@ def cross_entropy(examples: Labelled | Rows) -> Array:
     """−Σ t log p of each example, exact at every margin; NaN where the label is bad."""
     if isinstance(examples, Labelled):
         return label_terms(examples.logits, examples.labels, examples.keep, -1).nll
-    _, targets = examples.safe()
-    good = jnp.all(targets >= 0, axis=-1)
-    losses = target_nll(finite_above(examples), targets, -1)
+    logits, targets = examples.safe()
+    good = jnp.min(targets, axis=-1) >= 0
+    losses = target_nll(logits, targets, -1)
     return losses * inputs.nan_unless(good, losses.dtype)
 
 

@@ -5,11 +5,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
-from xentjax.losses.class_targets import cross_entropy, finite_above, read_class_targets
+from xentjax.losses.class_targets import cross_entropy, read_class_targets
 from xentjax.losses.complement import softmax_complement
 from xentjax.losses.examples import Labelled, Rows
 
@@ -95,8 +96,28 @@ def _miss(examples, nll):
     """1 − p_y = −expm1(log p_y), or Σ t (1 − p)."""
     if isinstance(examples, Labelled):
         return -jnp.expm1(-nll)
-    _, complement = softmax_complement(finite_above(examples))
-    return jnp.sum(examples.safe()[1] * complement, axis=-1)
+    return _missed(*examples.safe())
+
+
+@jax.custom_jvp
+def _missed(logits, targets):
+    """Σ_c t_c (1 − p_c) over the last axis."""
+    return jnp.sum(targets * softmax_complement(logits)[1], axis=-1)
+
+
+@partial(_missed.defjvp, symbolic_zeros=True)
+def _missed_jvp(primals, tangents):
+    (logits, targets), (dlogits, dtargets) = primals, tangents
+    missed = _missed(logits, targets)
+    p, complement = softmax_complement(logits)
+    derivative = jnp.zeros_like(missed)
+    if not isinstance(dlogits, SymbolicZero):
+        # −p (t − Σ t p) with Σ t p = T − missed, so that a sure hit, t = T, leaves what is missed.
+        beside = jnp.sum(targets, axis=-1, keepdims=True) - targets
+        derivative += jnp.sum(p * (beside - missed[..., None]) * dlogits, axis=-1)
+    if not isinstance(dtargets, SymbolicZero):
+        derivative += jnp.sum(complement * dtargets, axis=-1)
+    return missed, derivative
 
 
 def _finite(value: ArrayLike, name: str) -> Array:
