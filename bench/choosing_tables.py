@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from bench.document import between
+
 DOCUMENT = Path(__file__).parent.parent / "docs" / "choosing.md"
 PICTURE = DOCUMENT.with_suffix(".png")
 # Columns of each experiment's table: a figure of the JSON, and its heading.
@@ -56,8 +58,8 @@ def table(experiment: str, rows: Rows, baseline: str) -> str:
 def with_tables(text: str, results: Mapping[str, Any]) -> str:
     """The document with what stands between its markers made anew."""
     for name, rows in results["experiments"].items():
-        text = _between(text, name, table(name, rows, results["baseline"]))
-    return _between(text, "how", _how(results))
+        text = between(text, name, table(name, rows, results["baseline"]))
+    return between(text, "how", _how(results))
 
 
 def draw(results: Mapping[str, Any], path: Path) -> None:
@@ -115,11 +117,3 @@ def _how(results: Mapping[str, Any]) -> str:
         f"{settings['steps']} batches of {settings['batch']}, learning rate from {{{rates}}}; "
         f"{results['cpu_seconds']:.0f} s of {machine['cpu_count']} CPU cores ({versions})."
     )
-
-
-def _between(text: str, name: str, content: str) -> str:
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"the document must hold {begin} and {end} once each")
-    head, rest = text.split(begin)
-    return f"{head}{begin}\n{content}\n{end}{rest.split(end)[1]}"

@@ -18,10 +18,10 @@ from rich.progress import track
 from bench.cases import CASES
 from bench.cases.case import LossCase
 from bench.document import between
+from bench.losses import DOCUMENT
 from bench.situations import SITUATIONS
 
 RESULTS = Path(__file__).parent / "results" / "conformance.json"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "losses.md"
 DRAWS, EXAMPLES, CLASSES = 200, 8, 5
 
 

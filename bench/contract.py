@@ -17,12 +17,11 @@ from rich.progress import track
 
 from bench.cases import CASES, FAMILIES
 from bench.document import between
-from bench.losses import parse_name
+from bench.losses import DOCUMENT, parse_name
 from xentjax.testing import assert_loss_contract
 from xentjax.testing.contract import CLAUSES
 
 RESULTS = Path(__file__).parent / "results" / "contract.json"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "losses.md"
 
 
 def examined(name: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from rich.table import Table
 from bench.cases import CASES, FAMILIES
 from bench.cases.case import LossCase
 from bench.dense import parse_rounds, torch_note
+from bench.document import between
 from xentjax.timing import Comparison, Plain, compare
 from xentjax.timing.figures import UNKNOWN, ratio_text, seconds_text
 
@@ -30,6 +31,7 @@ OURS, OPTAX, TORCH, BARE = "xentjax", "optax", "torch", "bare pass"
 # The bar: no loss may cost more than this times optax's.
 BAR = 1.2
 RESULTS = Path(__file__).parent / "results" / "losses.json"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "losses.md"
 
 
 def contestants(case: LossCase, seed: int = 0) -> dict[str, tuple[Any, tuple]]:
@@ -130,6 +132,22 @@ def _cells(name: str, figures: Mapping[str, Any], found: Comparison) -> list[str
     ]
 
 
+def markdown(figures: Mapping[str, Any]) -> str:
+    """The same as a table for docs/losses.md."""
+    lines = [
+        "| case | size | ms | × optax | × torch | × bare pass |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, row in figures["losses"].items():
+        ratios = [
+            f"{row['ratios'][other]['median']:.2f}" if other in row["ratios"] else UNKNOWN
+            for other in (OPTAX, TORCH, BARE)
+        ]
+        size, seconds = "x".join(map(str, row["size"])), row["median_seconds"][OURS]
+        lines.append(f"| {name} | {size} | {1e3 * seconds:.1f} | " + " | ".join(ratios) + " |")
+    return "\n".join(lines)
+
+
 def slower_than_the_bar(figures: Mapping[str, Any]) -> dict[str, float]:
     """The losses that cost more than `BAR` times optax's, with their ratio."""
     ratios = {
@@ -164,6 +182,10 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", "utf-8")
         console.print(f"figures written to {path}", highlight=False)
+    if path == RESULTS:
+        DOCUMENT.write_text(
+            between(DOCUMENT.read_text("utf-8"), "time", markdown(figures)), "utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -79,6 +79,63 @@ def _optax_dice(logits: Any, labels: Any) -> jax.Array:
     return optax.losses.dice_loss(logits, labels, smooth=0.0, axis=(-3, -2))  # pyright: ignore[reportArgumentType]
 
 
+def _sparsemax() -> list[Situation]:
+    ours, name = xentjax.sparsemax_loss, "sparsemax"
+
+    def theirs(logits: Any, label: Any) -> jax.Array:
+        return optax.losses.multiclass_sparsemax_loss(logits[None], label[None])[0]
+
+    return [
+        _both(name, "1e7 + [1, 0, −1], label 1", theirs, ours, [1e7 + 1, 1e7, 1e7 - 1], 1),
+        _both(
+            "",
+            "[1, 0.5, 0.2], label 3, under jit",
+            jax.jit(theirs),
+            jax.jit(ours),
+            [1, 0.5, 0.2],
+            3,
+        ),
+    ]
+
+
+def _contrastive() -> list[Situation]:
+    pairs = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    labels = np.array([0, 1, 0, 1])
+
+    def ours(x: Any, labels: Any, temperature: float) -> jax.Array:
+        return xentjax.supervised_contrastive(x, labels, temperature=temperature, reduction="mean")
+
+    def theirs(x: Any, labels: Any, temperature: float) -> jax.Array:
+        return optax.losses.ntxent(x, labels, temperature)
+
+    name = "NT-Xent"
+    return [
+        _both(name, "no anchor has a positive", theirs, ours, pairs, np.arange(4), 1.0),
+        _both("", "two pairs at right angles, τ = 1/20", theirs, ours, pairs, labels, 1 / 20),
+        _both("", "embeddings times 1e30", theirs, ours, 1e30 * pairs, labels, 1.0),
+    ]
+
+
+def _ctc() -> list[Situation]:
+    def ours(logits: Any, labels: Any) -> jax.Array:
+        return xentjax.ctc_loss(logits, labels)[0]
+
+    def theirs(logits: Any, labels: Any) -> jax.Array:
+        paddings = [jnp.zeros(x.shape[:2]) for x in (logits, labels)]
+        return optax.losses.ctc_loss(logits, paddings[0], labels, paddings[1])[0]
+
+    sure = 18 * np.eye(3, dtype=np.float32)[[[1, 1, 0, 0]]]
+    masked = np.where(np.arange(3) == 2, -np.inf, np.zeros((1, 2, 3), np.float32))
+    zeros = np.zeros((1, 2, 3), np.float32)
+    name = "CTC"
+    return [
+        _both(name, "2 frames for the labels [1, 1]: no alignment", theirs, ours, zeros, [[1, 1]]),
+        _both("", "4 frames, sure of 1 1 – –, label 1", theirs, ours, sure, [[1]]),
+        _both("", "another class at −inf", theirs, ours, masked, [[1]]),
+        _both("", "label 5 of 3 classes", theirs, ours, zeros, [[5, 1]]),
+    ]
+
+
 SITUATIONS: tuple[Situation, ...] = (
     _both("softmax, integer labels", "[15, 0], label 0", _INT, _CE, [15.0, 0.0], 0),
     _both("", "its slope at [50, 0]", _INT, _CE, [50.0, 0.0], 0, slope=True),
@@ -117,6 +174,9 @@ SITUATIONS: tuple[Situation, ...] = (
     ),
     _both("", "slope at [20, 0], [1, 0]", _OPTAX_LIST, _LIST, [20.0, 0.0], [1.0, 0.0], slope=True),
     _both("", "[1, 2, 3], [1, 0, −1]", _OPTAX_LIST, _LIST, [1.0, 2.0, 3.0], [1.0, 0.0, -1.0]),
+    *_sparsemax(),
+    *_contrastive(),
+    *_ctc(),
     _both(
         "Dice",
         "two pixels, each right by 20",
