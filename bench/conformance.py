@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -32,16 +33,21 @@ def agreement(case: LossCase, draws: int = DRAWS) -> dict[str, float]:
     """
     assert case.optax is not None
     argnums = case.contract.get("argnums", (0,))
-    ours, theirs = (_pulled_back(loss, argnums) for loss in (case.loss, case.optax))
+    losses = [_mean_of(loss) if case.only_mean else loss for loss in (case.loss, case.optax)]
+    ours, theirs = (_pulled_back(loss, argnums) for loss in losses)
     worst = {"value": 0.0, "gradient": 0.0}
     for seed in range(draws):
         rng = np.random.default_rng(seed)
         inputs = case.draw(rng, EXAMPLES, CLASSES)
-        cotangent = rng.standard_normal(jax.eval_shape(case.loss, *inputs).shape, np.float32)
+        cotangent = rng.standard_normal(jax.eval_shape(losses[0], *inputs).shape, np.float32)
         found = [f(inputs, cotangent) for f in (ours, theirs)]
         for part, (one, other) in zip(worst, zip(*found, strict=True), strict=True):
             worst[part] = max(worst[part], _difference(one, other))
     return worst
+
+
+def _mean_of(loss: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *inputs: jnp.mean(loss(*inputs))[None]
 
 
 def _pulled_back(loss: Callable[..., Any], argnums: tuple[int, ...]) -> Callable[..., Any]:

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+jax.config.update("jax_num_cpu_devices", 8)  # for the clause on shard_map; before any array is made
+
+# ruff: noqa: E402
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -54,7 +58,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", type=parse_name, nargs="*", help="cases to examine (all)")
     options = parser.parse_args()
-    jax.config.update("jax_num_cpu_devices", 8)  # for the clause on shard_map
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     for name in track(options.names or list(CASES), "examining", console=Console(stderr=True)):
         results[name] = examined(name)

@@ -29,6 +29,7 @@ class LossCase:
     optax: Callable[..., Any] | None = None
     torch: Callable[..., Any] | None = None
     size: tuple[int, int] = (8192, 1000)
+    only_mean: bool = False  # optax gives the mean alone, repeated for each example
 
 
 def labelled(rng: np.random.Generator, n: int, classes: int) -> tuple[np.ndarray, ...]:

@@ -92,5 +92,6 @@ CASES: dict[str, LossCase] = {
         contract={"leave_out": OF_DIRECTIONS},
         optax=optax_ntxent,
         size=SIZE,
+        only_mean=True,
     ),
 }
