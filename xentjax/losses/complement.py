@@ -5,20 +5,43 @@ itself out, so a loss made of misses (1 − p) stays exact where the model is su
 gradient.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from xentjax.losses.log_partition import split_top
 
 
+@jax.custom_jvp
 def softmax_complement(logits: Array) -> tuple[Array, Array]:
-    """softmax(x) and 1 − softmax(x) over the last axis; a class at −inf has 0 and 1."""
+    """softmax(x) and 1 − softmax(x) over the last axis; a class at −inf has 0 and 1.
+
+    +inf counts as the largest finite number.
+    """
     _, exps, rest, total, _ = split_top(logits, -1)
-    p = exps / total
-    sole_leader = (exps == 1) & (rest < 1)
-    return p, jnp.where(sole_leader, rest / total, 1 - p)
+    p = exps * (1 / total)
+    # Up to a half, 1 − p loses nothing; only a sole leader has more.
+    return p, jnp.where(p > 0.5, rest / total, 1 - p)
 
 
+@softmax_complement.defjvp
+def _softmax_complement_jvp(primals, tangents):
+    p, complement = softmax_complement(*primals)
+    (dlogits,) = tangents
+    leads = p > 0.5
+    mean = jnp.sum(p * dlogits, axis=-1, keepdims=True)
+    others = p * jnp.where(leads, 0, dlogits - mean)
+    # The slopes sum to 0: a leader's is what the others lose, with their digits. Transposed this
+    # takes the leader's cotangent from all first, and nothing large is left to cancel.
+    lost = jnp.sum(others, axis=-1, keepdims=True)
+    # Asked of the row too, which is idle: it keeps XLA on CPU from taking what follows into its
+    # reduction, where arithmetic runs several times as long as in a loop of its own.
+    lost = jnp.where(jnp.any(leads, axis=-1, keepdims=True), lost, 0)
+    dp = others - jnp.where(leads, lost, 0)
+    return (p, complement), (dp, -dp)
+
+
+@jax.custom_jvp
 def sigmoid_complement(logits: Array) -> tuple[Array, Array]:
     """σ(x) and σ(−x) from one exponential e of −|x|: 1 / (1 + e) and e / (1 + e)."""
     positive = logits > 0
@@ -26,3 +49,10 @@ def sigmoid_complement(logits: Array) -> tuple[Array, Array]:
     larger = 1 / (1 + e)
     smaller = e * larger
     return jnp.where(positive, larger, smaller), jnp.where(positive, smaller, larger)
+
+
+@sigmoid_complement.defjvp
+def _sigmoid_complement_jvp(primals, tangents):
+    p, complement = sigmoid_complement(*primals)
+    dp = p * complement * tangents[0]
+    return (p, complement), (dp, -dp)

@@ -9,7 +9,6 @@ from jaxtyping import Array, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import require_fractions
-from xentjax.losses.focal import within_range
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
@@ -30,11 +29,8 @@ class Images(NamedTuple):
     weights: Array | None  # broadcastable to [*batch]
 
     def safe_logits(self) -> Array:
-        """The logits, 0 in masked pixels; +inf, and for one class ±inf, as the largest numbers."""
-        logits = self._zero_where_masked(self.logits)
-        if logits.shape[-1] == 1:
-            return within_range(logits)
-        return jnp.where(logits == jnp.inf, jnp.finfo(logits.dtype).max, logits)
+        """The logits, 0 in masked pixels."""
+        return self._zero_where_masked(self.logits)
 
     def masses(self) -> Array:
         """How much of each pixel belongs to each class, in the shape of the logits."""
