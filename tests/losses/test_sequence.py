@@ -125,3 +125,12 @@ def test_bad_input_is_refused():
         segment_mask(jnp.ones(3))
     with pytest.raises(ValueError, match=r"tokens must have shape \[\*batch, T\], got a scalar"):
         next_token_labels(jnp.array(1))
+
+
+def test_ids_beyond_32_bits_are_refused_not_merged():
+    ids = np.array([2**40, 2**40, 2**41, 2**41])  # clamped or wrapped, they would be one text
+    for read in (segment_positions, segment_mask, lambda x: next_token_labels(np.arange(4), x)):
+        with pytest.raises(ValueError, match=r"segment_ids must fit int32, got 1099511627776 to "):
+            read(ids)
+    halves = np.array([2**31 + 1, 2**31 + 2], np.uint32)  # which fit as they are
+    np.testing.assert_array_equal(segment_positions(halves), [0, 0])

@@ -215,6 +215,22 @@ def label_array(labels: ArrayLike) -> Array:
     return real_array(labels, "labels")
 
 
+def identifiers(values: ArrayLike, name: str) -> Array:
+    """Integers that are only compared with each other; ValueError where JAX would merge two.
+
+    Without 64-bit mode it wraps 2³² to 0, and strangers would count as one.
+    """
+    array = jnp.asarray(values)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"{name} must be integers, got {array.dtype}")
+    if isinstance(values, np.ndarray) and not np.array_equal(values, values.astype(array.dtype)):
+        raise ValueError(
+            f"{name} must fit {array.dtype}, got {values.min()} to {values.max()} as "
+            f"{values.dtype}; number them anew: np.unique({name}, return_inverse=True)[1]"
+        )
+    return array
+
+
 def as_index(value: Any, name: str) -> int | None:
     """An optional integer option as a Python int."""
     if isinstance(value, bool):

@@ -4,7 +4,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
@@ -98,13 +97,7 @@ def _read_labels(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
             f"labels must be one integer for each embedding: got shape {array.shape}, wanted "
             f"{shape}"
         )
-    # Without 64-bit mode JAX wraps 2³² to 0, and strangers would attract each other.
-    if isinstance(labels, np.ndarray) and not np.array_equal(labels, labels.astype(array.dtype)):
-        raise ValueError(
-            f"labels must fit {array.dtype}, got {labels.min()} to {labels.max()} as "
-            f"{labels.dtype}; number them anew: np.unique(labels, return_inverse=True)[1]"
-        )
-    return array
+    return inputs.identifiers(labels, "labels")
 
 
 @partial(jax.jit, static_argnames=("devices", "reduction"), inline=True)

@@ -114,7 +114,7 @@ def next_token_labels(
 
     Raises:
       TypeError: tokens or ids are not integers.
-      ValueError: their shapes differ.
+      ValueError: their shapes differ, or a number does not fit 32 bits (without 64-bit mode).
 
     Example:
       >>> import jax.numpy as jnp
@@ -128,10 +128,10 @@ def next_token_labels(
     See Also:
       `segment_mask`, without which a text sees the ones before it in its row.
     """
-    tokens = _integers(tokens, "tokens")
+    tokens = _rows(tokens, "tokens")
     has_next = _index_in_row(tokens) < tokens.shape[-1] - 1
     if segment_ids is not None:
-        ids = _integers(segment_ids, "segment_ids")
+        ids = _rows(segment_ids, "segment_ids")
         inputs.require_same_shape(ids, tokens, "segment_ids", "tokens")
         has_next &= (ids == jnp.roll(ids, -1, -1)) & (ids != 0)
     following = jnp.roll(inputs.narrow_indices(tokens, None, None)[0], -1, -1)
@@ -155,7 +155,7 @@ def segment_positions(segment_ids: Shaped[ArrayLike, "..."]) -> Int[Array, "..."
 
     Raises:
       TypeError: ids are not integers.
-      ValueError: ids are a scalar.
+      ValueError: ids are a scalar, or one does not fit 32 bits (without 64-bit mode).
 
     Example:
       >>> import jax.numpy as jnp
@@ -165,7 +165,7 @@ def segment_positions(segment_ids: Shaped[ArrayLike, "..."]) -> Int[Array, "..."
     See Also:
       `segment_mask`, `next_token_labels`.
     """
-    ids = _integers(segment_ids, "segment_ids")
+    ids = _rows(segment_ids, "segment_ids")
     index = _index_in_row(ids)
     return index - lax.cummax(jnp.where(_begins(ids), index, 0), axis=ids.ndim - 1)
 
@@ -186,7 +186,7 @@ def segment_mask(segment_ids: Shaped[ArrayLike, "..."]) -> Bool[Array, "..."]:
 
     Raises:
       TypeError: ids are not integers.
-      ValueError: ids are a scalar.
+      ValueError: ids are a scalar, or one does not fit 32 bits (without 64-bit mode).
 
     Example:
       >>> import jax.numpy as jnp
@@ -201,7 +201,7 @@ def segment_mask(segment_ids: Shaped[ArrayLike, "..."]) -> Bool[Array, "..."]:
     See Also:
       `segment_positions`, `next_token_labels`.
     """
-    ids = _integers(segment_ids, "segment_ids")
+    ids = _rows(segment_ids, "segment_ids")
     # Runs are numbered, so that an id used again is another text, here as in the labels.
     run = jnp.cumsum(_begins(ids), axis=-1, dtype=jnp.int32)
     index = _index_in_row(ids)
@@ -218,10 +218,9 @@ def _index_in_row(x: Array) -> Array:
     return lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
 
 
-def _integers(x: ArrayLike, name: str) -> Array:
-    x = inputs.label_array(x)
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        raise TypeError(f"{name} must be integers, got {x.dtype}")
+def _rows(x: ArrayLike, name: str) -> Array:
+    """Integers [*batch, T], none of which became another on the way."""
+    x = inputs.identifiers(x, name)
     if x.ndim == 0:
         raise ValueError(f"{name} must have shape [*batch, T], got a scalar")
     return x
