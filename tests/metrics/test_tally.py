@@ -106,3 +106,65 @@ def test_nothing_counted_is_nan_and_infinity_stays_infinite():
     assert np.isnan(mean.compute(mean.init()))
     state = mean.update(mean.init(), jnp.array([np.inf, 1.0]))
     assert mean.compute(mean.update(state, jnp.array([2.0]))) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_values_of_16_bits_are_summed_in_more(dtype):
+    mean = Mean()
+    assert mean.compute(mean.update(mean.init(), jnp.full(4, 60000, dtype))) == dtype(60000)
+    values = jnp.linspace(2, 4, 1001, dtype=dtype)
+    found = mean.compute(mean.update(mean.init(), values))
+    # 1001 additions in pairs round some ten times.
+    np.testing.assert_allclose(found, np.mean(np.asarray(values, np.float64)), rtol=10 * 6e-8)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full(4, 2**30, np.int32),
+        np.full(4, -(2**31), np.int32),
+        np.full(3000, 2**31 - 1, np.int32),
+        np.array([2**31 + 2**30, 2**32 - 1], np.uint32),
+        np.full(70000, 40000, np.uint16),
+        np.array([-128, 127, -128], np.int8),
+        np.full(4, 2**40),
+        np.int64(2**40),
+        np.arange(2**31, 2**31 + 2**10, dtype=np.uint64),
+    ],
+    ids=str,
+)
+def test_integers_never_wrap(values):
+    mean, exact = Mean(), np.asarray(values, np.float64)
+    state = mean.update(mean.init(), values)
+    if np.abs(exact).max() < 2**31 or np.asarray(values).dtype == np.uint32:
+        assert tally.exact(state.total) == exact.sum()
+    np.testing.assert_allclose(mean.compute(state), exact.mean(), rtol=2e-7)
+
+
+def test_integers_sum_exactly_by_cell_and_along_the_way():
+    amounts = np.random.default_rng(3).integers(-(2**31), 2**31, 1000, np.int32)
+    cells = np.arange(1000) % 3
+    by_cell = tally.exact(tally.total_at(jnp.asarray(amounts), jnp.asarray(cells), 3))
+    whole = amounts.astype(np.int64)
+    assert by_cell.tolist() == [whole[cells == cell].sum() for cell in range(3)]
+    running = tally.exact(tally.running(jnp.asarray(amounts)))
+    np.testing.assert_array_equal(running, np.cumsum(whole))
+    columns = tally.exact(tally.total(jnp.asarray(amounts).reshape(500, 2), axis=0))
+    np.testing.assert_array_equal(columns, whole.reshape(500, 2).sum(0))
+
+
+@pytest.mark.usefixtures("x64")
+def test_integers_of_64_bits_sum_exactly():
+    amounts = np.array([2**40, 2**40 + 1, -3, 2**50])
+    assert tally.exact(tally.total(jnp.asarray(amounts))) == amounts.sum()
+    state = Mean().update(Mean().init(), np.full(4, 2**62))  # the sum is 2⁶⁴
+    assert Mean().compute(state) == 2.0**62
+
+
+def test_weights_are_non_negative_and_0_leaves_an_infinite_loss_out():
+    mean = Mean()
+    with pytest.raises(ValueError, match="weights must be non-negative and finite, got -1"):
+        mean.update(mean.init(), jnp.ones(2), weights=jnp.array([-1.0, 2.0]))
+    update = jax.jit(lambda x, w: mean.update(mean.init(), x, weights=w))
+    assert np.isnan(mean.compute(update(jnp.ones(2), jnp.array([-1.0, 2.0]))))
+    assert mean.compute(update(jnp.array([np.inf, 3.0]), jnp.array([0.0, 2.0]))) == 3

@@ -5,11 +5,12 @@ a metric that meets a bad value there becomes NaN and stays NaN: each reader ret
 beside `good`, a boolean that says whether they may be trusted.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array, Bool, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.reduction import example_mask, fit_to_shape, is_concrete, real_array
@@ -18,18 +19,19 @@ from xentjax.losses.reduction import example_mask, fit_to_shape, is_concrete, re
 def read_indices(
     values: Shaped[ArrayLike, "..."], name: str, bound: int | None, keep: Array | None
 ) -> tuple[Array, Array]:
-    """Integers in [0, bound), or [0, ∞) for None, as int32, and where they are good or masked."""
+    """Integers in [0, bound) as int32, and where they are good or masked; for None, the most."""
     array = inputs.label_array(values)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         advice = f"{name}.astype(int)" if array.dtype == jnp.bool_ else "jnp.argmax(logits, -1)"
         raise TypeError(f"{name} must be integer class indices, got {array.dtype}; write {advice}")
     # The values as the caller gave them: without 64-bit mode JAX would wrap 2³² + 1 to 1.
-    span = "[0, ∞)" if bound is None else f"[0, {bound})"
-    _require(
-        values, keep, name, f"lie in {span}", lambda v: (v >= 0) & (bound is None or v < bound)
-    )
+    # What no int32 holds is clamped to 2³¹ − 1, which therefore is out of range itself: else all
+    # large ids would be one.
+    most = 2**31 - 1 if bound is None else bound
+    span = "[0, 2**31 - 1)" if bound is None else f"[0, {bound})"
+    _require(values, keep, name, f"lie in {span}", lambda v: (v >= 0) & (v < most))
     indices, _ = inputs.narrow_indices(array, None, None)
-    inside = indices >= 0 if bound is None else (indices >= 0) & (indices < bound)
+    inside = (indices >= 0) & (indices < most)
     return indices, inside if keep is None else inside | ~keep
 
 
@@ -75,11 +77,20 @@ def read_weights(
     return weights if keep is None else jnp.where(keep, weights, 0)
 
 
+def number_array(values: Num[ArrayLike, "..."] | Bool[ArrayLike, "..."]) -> Array:
+    """The values as JAX holds them; 64-bit integers that would wrap as floats, which only round."""
+    if isinstance(values, np.ndarray | np.integer) and values.dtype.kind in "iu":
+        held = np.asarray(values).astype(jax.dtypes.canonicalize_dtype(values.dtype))
+        if not np.array_equal(held, values):
+            values = np.asarray(values, np.float64)
+    return jnp.asarray(values)
+
+
 def amounts(keep: Array | None, weights: Array | None, shape: tuple[int, ...]) -> Array:
-    """How much each example counts: int32 ones and zeros, or its weight."""
+    """How much each example counts: a boolean, or its weight."""
     if weights is not None:
         return weights
-    return jnp.ones(shape, jnp.int32) if keep is None else keep.astype(jnp.int32)
+    return jnp.ones(shape, bool) if keep is None else keep
 
 
 def row_mask(

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num, Shaped
 
-from xentjax.losses.reduction import example_mask, example_weights
+from xentjax.losses.reduction import example_mask
 from xentjax.metrics import tally
+from xentjax.metrics.examples import number_array, read_weights
 from xentjax.metrics.tally import Tally
 
 
@@ -43,11 +44,14 @@ class Mean:
         where: Shaped[ArrayLike, "..."] | None = None,
         weights: Num[ArrayLike, "..."] | None = None,
     ) -> MeanState:
-        """Adds values (or booleans: hits) of any shape; `where` and `weights` broadcast to it."""
-        values = jnp.asarray(values)
+        """Adds values (or booleans: hits) of any shape; `where` and `weights` broadcast to it.
+
+        Weights are non-negative: ValueError, or a result of NaN under jit, where one is not.
+        """
+        values = number_array(values)
         keep = example_mask(where, values.shape)
-        scale = example_weights(weights, values.astype(jnp.result_type(float)))
-        counted = jnp.ones(values.shape, jnp.int32)
+        scale = read_weights(weights, keep, values.shape)
+        counted = jnp.ones(values.shape, bool)
         return MeanState(
             tally.add_sum(state.total, values, where=keep, weights=scale),
             tally.add_sum(state.weight, counted, where=keep, weights=scale),

@@ -96,5 +96,6 @@ class MultiLabelConfusion:
 def _tables(guessed: Array, true: Array, counted: Array) -> Tally:
     guessed, true = guessed.reshape(counted.shape), true.reshape(counted.shape)
     outcomes = [~true & ~guessed, ~true & guessed, true & ~guessed, true & guessed]
-    sums = [tally.total(jnp.where(outcome, counted, 0), axis=0) for outcome in outcomes]
+    nothing = jnp.zeros((), counted.dtype)
+    sums = [tally.total(jnp.where(outcome, counted, nothing), axis=0) for outcome in outcomes]
     return Tally(*(jnp.stack(parts, -1).reshape(-1, 2, 2) for parts in zip(*sums, strict=True)))

@@ -21,7 +21,7 @@ class Predictions(NamedTuple):
     probabilities: Array  # [*batch, C] or, of an event, [*batch]; 0 where masked
     outcomes: Array  # [*batch]: int32 labels or, of an event, booleans
     good: Array  # scalar: whether all of it can be trusted
-    counted: Array  # [*batch]: weights, or int32 ones and zeros
+    counted: Array  # [*batch]: weights, or booleans
 
     @property
     def of_event(self) -> bool:

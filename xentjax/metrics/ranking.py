@@ -116,7 +116,7 @@ def average_precision(
 class _Ranked(NamedTuple):
     """Examples from the highest score to the lowest, ties in one group."""
 
-    positives: Array  # what each example adds to the positives [N], int32 or float
+    positives: Array  # what each example adds to the positives [N], booleans or floats
     negatives: Array
     firsts: Array  # the index of the first of its group [N]
     lasts: Array
@@ -159,7 +159,9 @@ def _read(scores, labels, where, weights) -> tuple[Array, Array, Array, Array]:
     positive, good_labels = read_binary(labels, "labels", keep)
     counted = amounts(keep, _scaled(read_weights(weights, keep, shape)), shape)
     # What is masked weighs nothing, wherever it stands in the order.
-    positives, negatives = jnp.where(positive, counted, 0), jnp.where(positive, 0, counted)
+    nothing = jnp.zeros((), counted.dtype)
+    positives = jnp.where(positive, counted, nothing)
+    negatives = jnp.where(positive, nothing, counted)
     good = jnp.all(good_scores & good_labels)
     return values.reshape(-1), positives.reshape(-1), negatives.reshape(-1), good
 

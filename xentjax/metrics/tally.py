@@ -2,10 +2,12 @@
 
 A float32 counter stops counting at 2²⁴ and an int32 one wraps at 2³¹, both in silence. A `Tally`
 is exact for whole numbers up to 2⁴⁸ and keeps any sum to about 48 bits, without 64-bit mode.
-Whatever a metric accumulates is a tally, so parts merged in any order agree to a rounding, and
-a batch's own sum is the only place where a float rounds as usual.
+Whatever a metric accumulates is a tally, so parts merged in any order agree to a rounding. Within
+a batch, sums of integers, sums by cell and running sums are exact too; only a plain sum of floats
+rounds as `jnp.sum` does, in float32 or wider.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num, Shaped
+
+from xentjax.losses.reduction import times
 
 _compiled = partial(jax.jit, inline=True)
 
@@ -63,36 +67,43 @@ def add_sum(
     where: Shaped[Array, "*batch"] | None = None,
     weights: Num[Array, "*batch"] | None = None,
 ) -> Tally:
-    """A scalar tally with Σ mᵢ wᵢ amountᵢ added; a masked NaN does not count.
+    """A scalar tally with Σ mᵢ wᵢ amountᵢ added; what is masked does not count, NaN or not.
 
-    Integers and booleans without weights are summed as integers, so exactly up to 2³¹ a batch.
+    Nor does an infinite loss that weighs 0. Integers and booleans without weights sum exactly.
     """
     if where is not None:
         amounts = jnp.where(where, amounts, 0)
     if weights is not None:
         weights = weights if where is None else jnp.where(where, weights, 0)
-        amounts = amounts * weights
+        amounts = times(weights, amounts)
     return merge(tally, total(amounts))
 
 
 def total(
     amounts: Num[Array, "..."] | Bool[Array, "..."], axis: int | tuple[int, ...] | None = None
 ) -> Tally:
-    """The sum of one batch: integers and booleans exactly up to 2³¹, floats as `jnp.sum` rounds."""
-    if not jnp.issubdtype(amounts.dtype, jnp.floating):
+    """The sum of one batch: integers and booleans exactly, floats as `jnp.sum` rounds in float32."""
+    if jnp.issubdtype(amounts.dtype, jnp.floating):
+        # Sums in 16 bits would overflow at 65504, or keep two digits.
+        dtype = jnp.promote_types(amounts.dtype, jnp.result_type(float))
+        return of(jnp.sum(amounts.astype(dtype), axis=axis))
+    if amounts.dtype == jnp.bool_:
         return of(jnp.sum(amounts, axis=axis, dtype=jnp.int32))
-    return of(jnp.sum(amounts, axis=axis))
+    pieces, exponents = _integer_pieces(amounts)
+    sums = [jnp.sum(piece, axis=axis, dtype=piece.dtype) for piece in pieces]
+    return _from_pieces(jnp.stack(sums, -1), exponents)
 
 
 @partial(_compiled, static_argnames="size")
 def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: int) -> Tally:
     """The sums of one batch by cell [size], the same whatever the order of the examples.
 
-    Integers are summed as they are. Floats are split into whole pieces first, because scattering
-    them adds one by one: 10⁶ weights of 0.1 sum to 1 % too much in float32, and on a GPU to another
-    number each time. What is below 2⁻⁴⁸ of the largest amount is dropped (2⁻¹⁰⁶ in double).
+    Booleans are counted. Numbers are split into whole pieces first: integers would wrap, and
+    scattering floats adds them one by one: 10⁶ weights of 0.1 sum to 1 % too much in float32, and
+    on a GPU to another number each time. What is below 2⁻⁴⁸ of the largest float is dropped
+    (2⁻¹⁰⁶ in double).
     """
-    if not jnp.issubdtype(amounts.dtype, jnp.floating):
+    if amounts.dtype == jnp.bool_:
         return of(jnp.zeros(size, jnp.int32).at[cells].add(amounts.astype(jnp.int32)))
     pieces, exponents = _whole_pieces(amounts)
     sums = jnp.zeros((size, pieces.shape[-1]), pieces.dtype).at[cells].add(pieces)
@@ -102,7 +113,7 @@ def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: i
 @_compiled
 def running(amounts: Num[Array, " batch"]) -> Tally:
     """The sums of one batch up to each example, as exact as those of `total_at`."""
-    if not jnp.issubdtype(amounts.dtype, jnp.floating):
+    if amounts.dtype == jnp.bool_:
         return of(jnp.cumsum(amounts, dtype=jnp.int32))
     pieces, exponents = _whole_pieces(amounts)
     sums = _from_pieces(jnp.cumsum(pieces, axis=0), exponents)
@@ -125,8 +136,29 @@ def exact(tally: Tally) -> np.ndarray | np.float64:
     return np.asarray(tally.high, np.float64) + np.asarray(tally.low, np.float64)
 
 
-def _whole_pieces(amounts: Array) -> tuple[Array, list[Array]]:
-    """Floats [N] as Σ_p pieces[:, p] · 2^exponents[p], with whole pieces whose sums fit an int."""
+def _whole_pieces(amounts: Array) -> tuple[Array, Sequence[Array | int]]:
+    """Numbers [N] as Σ_p pieces[:, p] · 2^exponents[p], with whole pieces whose sums fit an int."""
+    if jnp.issubdtype(amounts.dtype, jnp.floating):
+        pieces, exponents = _float_pieces(amounts)
+    else:
+        pieces, exponents = _integer_pieces(amounts)
+    return jnp.stack(pieces, -1), exponents
+
+
+def _integer_pieces(amounts: Array) -> tuple[list[Array], list[int]]:
+    """Integers of any shape as whole pieces, exactly; only the top one has a sign."""
+    dtype = jnp.int64 if amounts.dtype.itemsize == 8 else jnp.int32
+    # As for floats; the lower pieces are below 2^bits, the top one at least −2^bits.
+    bits = jnp.iinfo(dtype).bits - 2 - amounts.size.bit_length()
+    if bits < 1:
+        raise ValueError(f"a batch of {amounts.size} integers is too large for one sum; split it")
+    exponents = list(range(0, jnp.iinfo(amounts.dtype).bits, bits))
+    pieces = [amounts >> k if k else amounts for k in exponents]
+    lower = [piece & (2**bits - 1) for piece in pieces[:-1]]
+    return [piece.astype(dtype) for piece in (*lower, pieces[-1])], exponents
+
+
+def _float_pieces(amounts: Array) -> tuple[list[Array], list[Array]]:
     double = jnp.result_type(float) == jnp.float64
     # |piece| ≤ 2^bits and N of them must stay below 2³¹ or 2⁶³.
     bits = (62 if double else 30) - amounts.size.bit_length()
@@ -143,10 +175,10 @@ def _whole_pieces(amounts: Array) -> tuple[Array, list[Array]]:
         rest = rest - piece
         pieces.append(piece.astype(jnp.int64 if double else jnp.int32))
         exponents.append(exponent - i * bits)
-    return jnp.stack(pieces, -1), exponents
+    return pieces, exponents
 
 
-def _from_pieces(sums: Array, exponents: list[Array]) -> Tally:
+def _from_pieces(sums: Array, exponents: Sequence[Array | int]) -> Tally:
     """Sums of pieces [..., P] as one tally."""
     whole = zeros(sums.shape[:-1])
     for i, exponent in enumerate(exponents):
