@@ -212,3 +212,15 @@ def test_bad_labels_are_refused_or_make_equal_mass_nan(labels):
     table = jax.jit(equal_mass_reliability)(p, labels)
     assert np.isnan(table.weight).all()
     assert np.isnan(errors_of(table)).all()
+
+
+def test_equal_mass_bins_hold_equally_many_of_millions():
+    # The number of examples times that of bins is 3·10⁹, which no int32 holds.
+    n, bins = 300_000, 10_000
+    said = np.linspace(0, 1, n, dtype=np.float32)
+    table = equal_mass_reliability(said, np.zeros(n, bool), bins=bins)
+    order = np.searchsorted(said, said)  # equal confidences share a bin
+    wanted = np.bincount(order * bins // n, minlength=bins)
+    np.testing.assert_array_equal(table.weight, wanted)
+    with pytest.raises(ValueError, match="bins of equal mass must be at most 32768, got 32769"):
+        equal_mass_reliability(said[:9], np.zeros(9, bool), bins=2**15 + 1)

@@ -19,6 +19,9 @@ from xentjax.metrics import tally
 from xentjax.metrics.predictions import read_predictions
 from xentjax.metrics.tally import Tally
 
+# Its square is what an int32 must hold.
+_MOST_EQUAL_BINS = 2**15
+
 
 class ReliabilityState(NamedTuple):
     """Sums over the examples in each bin [*bins]."""
@@ -184,7 +187,7 @@ def equal_mass_reliability(
     Args:
       probabilities: floating [*batch, C], rows summing to 1; or, of one event, [*batch].
       labels: integer class indices [*batch]; of an event, booleans or 0 and 1.
-      bins: B.
+      bins: B, at most 2¹⁵.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: non-negative, broadcastable to [*batch].
 
@@ -210,6 +213,8 @@ def equal_mass_reliability(
       `Reliability` for streams.
     """
     _check_count("bins", bins)
+    if bins > _MOST_EQUAL_BINS:
+        raise ValueError(f"bins of equal mass must be at most {_MOST_EQUAL_BINS}, got {bins}")
     read = read_predictions(probabilities, labels, where=where, weights=weights)
     confidences, hits = read.confidences_and_hits()
     cells = _equal_mass(confidences.reshape(-1), read.counted.reshape(-1), bins=bins)
@@ -226,11 +231,18 @@ def _equal_width(confidences: Array, *, bins: int) -> Array:
 @partial(jax.jit, static_argnames="bins", inline=True)
 def _equal_mass(confidences: Array, counted: Array, *, bins: int) -> Array:
     order = jnp.argsort(confidences)
-    sums = jnp.concatenate([jnp.zeros_like(counted[:1]), jnp.cumsum(counted[order])])
+    sums = jnp.cumsum(counted[order])  # of booleans in int32
+    sums = jnp.concatenate([jnp.zeros_like(sums[:1]), sums])
     first = jnp.searchsorted(confidences[order], confidences, side="left")
-    # Counts divide as integers, so that no rounding moves an example over an edge.
-    cells = sums[first] * bins // jnp.where(sums[-1] == 0, 1, sums[-1])
-    return jnp.clip(cells, 0, bins - 1).astype(jnp.int32)
+    below, total = sums[first], sums[-1]
+    if jnp.issubdtype(total.dtype, jnp.floating):
+        cells = below * bins // jnp.where(total == 0, 1, total)
+        return jnp.clip(cells, 0, bins - 1).astype(jnp.int32)
+    # Counts are compared as integers, so that no rounding moves an example over an edge. Bin k
+    # begins at ⌈k · total / bins⌉, here without the product of total and bins, which would wrap.
+    k = jnp.arange(1, bins, dtype=jnp.int32)
+    edges = k * (total // bins) + -(-k * (total % bins) // bins)
+    return jnp.searchsorted(edges, below, side="right").astype(jnp.int32)
 
 
 @partial(jax.jit, inline=True)
