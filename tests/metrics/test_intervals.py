@@ -138,3 +138,11 @@ def test_bootstrap_covers_a_known_mean(report_figure):
     # The percentile interval is √(59/60) narrow and normal where t is due: 89 % to be expected.
     # Four standard errors of a thousand trials are 4 %.
     assert abs(rate - 0.89) < 0.04
+
+
+@pytest.mark.parametrize(("k", "n"), [(2**32, 2**33), (2**32 + 5, 2**33 + 10), (3, 2**40)])
+def test_counts_of_64_bits_do_not_wrap(k, n):
+    wanted = scipy.stats.binomtest(k, n).proportion_ci(0.95, "wilson")
+    for found in (wilson_interval(np.int64(k), np.int64(n)), wilson_interval(k, n)):
+        # scipy's lower end of few successes cancels: it keeps some 1e-5 of it.
+        np.testing.assert_allclose(found, wanted, rtol=2e-5 if k == 3 else 2e-6)

@@ -29,6 +29,14 @@ class Interval(NamedTuple):
     high: Float[Array, "..."]
 
 
+class _Trials(NamedTuple):
+    """How often something came, how often not, and both together, of one shape."""
+
+    successes: Array
+    failures: Array
+    n: Array
+
+
 class BootstrapInterval(NamedTuple):
     """The statistic of the data, the interval around it, and what the resamples gave."""
 
@@ -73,18 +81,17 @@ def wilson_interval(
     See Also:
       `bootstrap_interval` for what is no fraction.
     """
-    successes, n = real_array(successes, "successes"), real_array(n, "n")
-    if n.shape not in ((), successes.shape):
-        raise ValueError(f"n must have the shape of successes, got {n.shape}, {successes.shape}")
+    if np.shape(n) not in ((), np.shape(successes)):
+        shapes = f"{np.shape(n)}, {np.shape(successes)}"
+        raise ValueError(f"n must have the shape of successes, got {shapes}")
     if is_concrete(successes, n):
-        counts, whole = np.broadcast_arrays(np.asarray(successes), np.asarray(n))
-        position = inputs.first_false((counts >= 0) & (counts <= whole) & (whole < np.inf))
-        if position is not None:
-            raise ValueError(
-                f"successes must lie in [0, n], got {counts[position]} of {whole[position]} at "
-                f"position {position}"
-            )
-    return _wilson(successes, jnp.broadcast_to(n, successes.shape), _level(confidence))
+        trials = _known_trials(successes, n)
+    else:
+        successes, n = real_array(successes, "successes"), real_array(n, "n")
+        n = jnp.broadcast_to(n, successes.shape)
+        # Counts are subtracted before they are rounded to floats.
+        trials = _Trials(successes, n - successes, n)
+    return _wilson(trials, _level(confidence))
 
 
 def bootstrap_interval(
@@ -147,13 +154,31 @@ def bootstrap_interval(
     return _bootstrap(key, data, level, statistic=statistic, resamples=count)
 
 
+def _known_trials(successes: ArrayLike, n: ArrayLike) -> _Trials:
+    """The counts in the dtype of the interval, out of float64: 64-bit ones would wrap in JAX."""
+    for x, name in ((successes, "successes"), (n, "n")):
+        if np.iscomplexobj(x):
+            raise TypeError(f"{name} must be real, got {np.asarray(x).dtype}")
+    counts, whole = np.broadcast_arrays(
+        np.asarray(successes, np.float64), np.asarray(n, np.float64)
+    )
+    position = inputs.first_false((counts >= 0) & (counts <= whole) & (whole < np.inf))
+    if position is not None:
+        raise ValueError(
+            f"successes must lie in [0, n], got {counts[position]:.17g} of "
+            f"{whole[position]:.17g} at position {position}"
+        )
+    given = [jax.dtypes.canonicalize_dtype(np.asarray(x).dtype) for x in (successes, n)]
+    dtype = jnp.promote_types(jnp.result_type(*given), jnp.float32)
+    return _Trials(*(jnp.asarray(x, dtype) for x in (counts, whole - counts, whole)))
+
+
 @partial(jax.jit, inline=True)
-def _wilson(successes: Array, n: Array, confidence: Array) -> Interval:
+def _wilson(trials: _Trials, confidence: Array) -> Interval:
+    dtype = jnp.promote_types(jnp.result_type(*trials), jnp.float32)
+    successes, failures, n = trials
     good = (successes >= 0) & (successes <= n) & (n < jnp.inf)
-    dtype = jnp.promote_types(jnp.result_type(successes, n), jnp.float32)
-    # Counts are subtracted before they are rounded to floats.
-    failures = (n - successes).astype(dtype)
-    successes, n = successes.astype(dtype), n.astype(dtype)
+    successes, failures, n = (x.astype(dtype) for x in trials)
     square = jax.scipy.special.ndtri((1 - confidence.astype(dtype)) / 2) ** 2
     share = successes * failures / jnp.where(n == 0, 1, n)
     root = jnp.sqrt(square) * jnp.sqrt(share + square / 4)
