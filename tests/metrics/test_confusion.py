@@ -260,7 +260,10 @@ def test_beta_zero_is_precision_and_infinity_is_recall():
         (lambda: recall(np.eye(2), zero_division=2), "zero_division must be 0, 1 or nan, got 2"),
         (lambda: f_beta(np.eye(2), beta=-1.0), "beta must be non-negative, got -1.0"),
         (lambda: cohen_kappa(np.eye(2), weights="cubic"), "weights must be one of"),
+        (lambda: cohen_kappa(np.eye(2), weights="quadratc"), "did you mean 'quadratic'"),
+        (lambda: recall(np.eye(2), average="marco"), "got 'marco'; did you mean 'macro'"),
         (lambda: normalized_confusion(np.eye(2), over="rows"), "over must be one of"),
+        (lambda: normalized_confusion(np.eye(2), over="label"), "did you mean 'labels'"),
     ],
 )
 def test_wrong_options_are_refused(call, message):

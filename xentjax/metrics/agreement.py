@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from xentjax.metrics.label_counts import fractions, label_counts, read_matrix
+from xentjax.metrics.label_counts import fractions, label_counts, read_matrix, require_one_of
 
 _DISTANCES = (None, "linear", "quadratic")
 
@@ -105,8 +105,7 @@ def cohen_kappa(
     Reference:
       J. Cohen, A Coefficient of Agreement for Nominal Scales, 1960, and Weighted Kappa, 1968.
     """
-    if weights not in _DISTANCES:
-        raise ValueError(f"weights must be one of {_DISTANCES}, got {weights!r}")
+    require_one_of(weights, _DISTANCES, "weights")
     matrix = fractions(read_matrix(confusion))
     index = jnp.arange(matrix.shape[0], dtype=matrix.dtype)
     apart = jnp.abs(index[:, None] - index[None, :])

@@ -12,7 +12,7 @@ from xentjax.losses.inputs import as_index
 from xentjax.losses.reduction import example_mask
 from xentjax.metrics import tally
 from xentjax.metrics.examples import amounts, read_indices, read_weights, require_shape
-from xentjax.metrics.label_counts import read_matrix
+from xentjax.metrics.label_counts import read_matrix, require_one_of
 from xentjax.metrics.tally import Tally
 
 # The cells are numbered in int32.
@@ -118,8 +118,7 @@ def normalized_confusion(
        [0.  1. ]]
     """
     axes = {"labels": 1, "predictions": 0, "all": (0, 1)}
-    if over not in axes:
-        raise ValueError(f"over must be one of {tuple(axes)}, got {over!r}")
+    require_one_of(over, tuple(axes), "over")
     matrix = read_matrix(confusion)
     total = jnp.sum(matrix, axis=axes[over], keepdims=True)
     return jnp.where(total == 0, 0, matrix / jnp.where(total == 0, 1, total))

@@ -5,6 +5,7 @@ Both kinds of counts become the same four sums, so each score is written once: t
 counted, and nothing is a difference of large counts, so that float32 suffices for any count.
 """
 
+import difflib
 import math
 from typing import NamedTuple
 
@@ -96,6 +97,15 @@ def fractions(counts: Array) -> Array:
     return counts / jnp.where(total == 0, 1, total)
 
 
+def require_one_of(value: str | None, allowed: tuple[str | None, ...], name: str) -> None:
+    """Raises ValueError unless the option is one of those allowed."""
+    if value not in allowed:
+        known = [x for x in allowed if x is not None]
+        close = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}{hint}")
+
+
 def averaged(
     numerator: Array,
     denominator: Array,
@@ -104,8 +114,7 @@ def averaged(
     zero_division: float | int,
 ) -> Array:
     """The ratios per label [L], or one number out of them, with scikit-learn's rules."""
-    if average not in _AVERAGES:
-        raise ValueError(f"average must be one of {_AVERAGES}, got {average!r}")
+    require_one_of(average, _AVERAGES, "average")
     if not (zero_division in (0, 1) or math.isnan(zero_division)):
         raise ValueError(f"zero_division must be 0, 1 or nan, got {zero_division}")
     if average == "micro":
