@@ -97,3 +97,17 @@ def test_an_impossible_event_costs_infinitely_and_sixteen_bits_are_widened():
     got = brier.compute(brier.update(brier.init(), half, jnp.array([1])))
     wide = np.asarray(half, np.float64)
     np.testing.assert_allclose(got, np.sum((wide - [[0, 1]]) ** 2), rtol=1e-6)
+
+
+def test_bytes_never_wrap_and_weights_of_every_score_are_non_negative():
+    metric, losses = BitsPerByte(), jnp.full(3, 2.0**30)
+    state = metric.update(metric.init(), losses, np.full(3, 2**30))  # 3 GiB of text
+    np.testing.assert_allclose(metric.compute(state), 1 / np.log(2), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"n_bytes must lie in \[0, 2\*\*31 - 1\), got 10995"):
+        metric.update(metric.init(), losses, np.full(3, 2**40))
+    half = metric.update(metric.init(), jnp.full(4, 60000, jnp.float16), jnp.full(4, 30000))
+    np.testing.assert_allclose(metric.compute(half), 2 / np.log(2), rtol=1e-6)
+    logits, labels = jnp.zeros((2, 2)), jnp.array([0, 1])
+    for metric, batch in ((LogScore(), (logits, labels)), (Perplexity(), (jnp.ones(2),))):
+        with pytest.raises(ValueError, match="weights must be non-negative and finite, got -1"):
+            metric.update(metric.init(), *batch, weights=jnp.array([-1.0, 2.0]))

@@ -96,7 +96,12 @@ def test_nothing_counted_is_nan(name):
 @pytest.mark.parametrize(
     ("name", "position", "bad", "message"),
     [
-        ("bits per byte", 1, -1, r"n_bytes must lie in \[0, ∞\), got -1 at position \(2,\)"),
+        (
+            "bits per byte",
+            1,
+            -1,
+            r"n_bytes must lie in \[0, 2\*\*31 - 1\), got -1 at position \(2,\)",
+        ),
         ("log score", 1, C, r"labels must lie in \[0, 3\), got 3 at position \(2,\)"),
         ("Brier", 1, -1, r"labels must lie in \[0, 3\), got -1 at position \(2,\)"),
         ("Brier", 0, 0.7, "probabilities must sum to 1 over the classes, got"),

@@ -112,7 +112,9 @@ def test_tokens_and_sequences_equal_scikit_learn(report_figure):
 def test_bad_input_is_refused_or_nan():
     tokens, match = TokenAccuracy(), ExactMatch()
     good = np.array([[1, 2], [3, 4]])
-    with pytest.raises(ValueError, match=r"labels must lie in \[0, ∞\), got -100 at position \(1,"):
+    with pytest.raises(
+        ValueError, match=r"labels must lie in \[0, 2\*\*31 - 1\), got -100 at position \(1,"
+    ):
         tokens.update(tokens.init(), good, np.array([[1, 2], [-100, 0]]))
     with pytest.raises(TypeError, match="predictions must be integer class indices, got float32"):
         tokens.update(tokens.init(), good.astype(np.float32), good)
@@ -129,3 +131,32 @@ def test_bad_input_is_refused_or_nan():
     with pytest.raises(TypeError, match="a must be integer tokens"):
         edit_distance(good.astype(np.float32), good)
     assert jax.jit(edit_distance)(good, good, np.array([2, 3])).tolist() == [0, -1]
+
+
+def test_ids_beyond_32_bits_are_told_apart_or_refused():
+    tokens = TokenAccuracy()
+    for one, other in (
+        (np.array([2**40, 5]), np.array([2**41, 5])),
+        (np.array([2**31 + 1], np.uint32), np.array([2**31 + 2], np.uint32)),
+    ):
+        with pytest.raises(ValueError, match=r"predictions must lie in \[0, 2\*\*31 - 1\), got"):
+            tokens.update(tokens.init(), one, other)
+    found = jax.jit(tokens.update)(tokens.init(), jnp.uint32([2**31 + 1]), jnp.uint32([2**31 + 2]))
+    assert np.isnan(tokens.compute(found))
+    with pytest.raises(ValueError, match="a must fit int32, got tokens from 1 to 1099511627776"):
+        edit_distance(np.array([2**40, 1]), np.array([2**41, 1]))
+    assert edit_distance(np.array([2**31 + 1], np.uint32), np.array([2**31 + 2], np.uint32)) == 1
+    assert edit_distance(np.array([3, -1]), np.array([3, -100])) == 1
+
+
+@pytest.mark.usefixtures("x64")
+def test_ids_of_64_bits_are_told_apart_in_double():
+    assert edit_distance(np.array([2**40, 1]), np.array([2**41, 1])) == 1
+
+
+def test_sequences_of_no_token_are_not_counted():
+    match = ExactMatch()
+    empty = np.zeros((3, 0), np.int32)
+    for given in (empty, empty.astype(bool)):
+        state = match.update(match.init(), given, given)
+        assert np.isnan(match.compute(state))

@@ -4,11 +4,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Shaped
 
-from xentjax.losses import inputs
+from xentjax.losses.reduction import real_array
 from xentjax.metrics.examples import read_indices, require_shape
 
 
@@ -33,7 +34,8 @@ def edit_distance(
 
     Raises:
       TypeError: tokens or lengths are not integers.
-      ValueError: shapes do not fit or (eager calls) a length is out of range.
+      ValueError: shapes do not fit, 64-bit tokens do not fit 32 bits outside 64-bit mode, or
+        (eager calls) a length is out of range.
 
     Example:
       >>> import numpy as np
@@ -72,10 +74,16 @@ def read_lengths(
 
 
 def _tokens(values: Shaped[ArrayLike, "..."], name: str) -> Array:
-    tokens = inputs.label_array(values)
+    tokens = real_array(values, name)
     if not jnp.issubdtype(tokens.dtype, jnp.integer) or tokens.ndim == 0:
         raise TypeError(
             f"{name} must be integer tokens [*batch, T], got {tokens.dtype} of shape {tokens.shape}"
+        )
+    # Without 64-bit mode JAX wraps 2³² to 0, and tokens that differ would be equal.
+    if isinstance(values, np.ndarray) and not np.array_equal(values, values.astype(tokens.dtype)):
+        raise ValueError(
+            f"{name} must fit {tokens.dtype}, got tokens from {values.min()} to {values.max()}; "
+            "number those of both sides anew: np.unique(tokens, return_inverse=True)"
         )
     return tokens
 

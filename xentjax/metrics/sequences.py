@@ -139,6 +139,8 @@ class ExactMatch:
             raise ValueError("labels must be sequences [*batch, T], got a scalar")
         keep = row_mask(where, jnp.shape(labels), "token")
         hits, good, keep = _matches(predictions, labels, keep, self.ignore_index)
+        if keep is None and not hits.shape[-1]:
+            keep = jnp.ones_like(hits)  # of no token at all: none counts
         right = hits if keep is None else hits | ~keep
         counts = None if keep is None else jnp.any(keep, axis=-1)
         weights = read_weights(weights, counts, hits.shape[:-1])

@@ -82,7 +82,7 @@ def add_sum(
 def total(
     amounts: Num[Array, "..."] | Bool[Array, "..."], axis: int | tuple[int, ...] | None = None
 ) -> Tally:
-    """The sum of one batch: integers and booleans exactly, floats as `jnp.sum` rounds in float32."""
+    """The sum of one batch: integers exactly, floats as `jnp.sum` rounds in at least float32."""
     if jnp.issubdtype(amounts.dtype, jnp.floating):
         # Sums in 16 bits would overflow at 65504, or keep two digits.
         dtype = jnp.promote_types(amounts.dtype, jnp.result_type(float))
@@ -95,7 +95,9 @@ def total(
 
 
 @partial(_compiled, static_argnames="size")
-def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: int) -> Tally:
+def total_at(
+    amounts: Num[Array, " batch"] | Bool[Array, " batch"], cells: Num[Array, " batch"], size: int
+) -> Tally:
     """The sums of one batch by cell [size], the same whatever the order of the examples.
 
     Booleans are counted. Numbers are split into whole pieces first: integers would wrap, and
@@ -111,7 +113,7 @@ def total_at(amounts: Num[Array, " batch"], cells: Num[Array, " batch"], size: i
 
 
 @_compiled
-def running(amounts: Num[Array, " batch"]) -> Tally:
+def running(amounts: Num[Array, " batch"] | Bool[Array, " batch"]) -> Tally:
     """The sums of one batch up to each example, as exact as those of `total_at`."""
     if amounts.dtype == jnp.bool_:
         return of(jnp.cumsum(amounts, dtype=jnp.int32))
