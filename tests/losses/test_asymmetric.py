@@ -135,3 +135,11 @@ def test_bad_input_is_refused_or_nan():
     value, slope, _ = with_slopes(LOGITS, HARD.at[3].set(-1.0))
     assert np.isnan([value[3], slope[3]]).all()
     assert np.isfinite(np.delete(np.stack([value, slope]), 3, axis=1)).all()
+
+
+def test_a_traced_margin_out_of_range_is_nan_and_not_below_every_margin():
+    value, slope, _ = with_slopes([2.0, -3.0, 1.0], [0.0, 0.0, 1.0], margin=2.0)
+    assert np.isnan([value, slope]).all()
+    negatives = jax.grad(lambda x, m: jnp.sum(asymmetric_loss(x, np.zeros(2), margin=m)), (0, 1))
+    for run in (negatives, jax.jit(negatives)):  # which know that there is no positive
+        assert np.isnan(run(jnp.array([2.0, -3.0]), 2.0)[0]).all()

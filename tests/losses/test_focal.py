@@ -84,6 +84,25 @@ def test_bad_input_is_refused_or_nan():
     )
 
 
+def test_a_masked_label_is_infinitely_wrong_with_the_slope_of_cross_entropy():
+    logits = jnp.array([-jnp.inf, 0.0, 1.0])
+    value, slope = jax.value_and_grad(focal_loss)(logits, jnp.array(0))
+    assert value == jnp.inf
+    wanted = jax.grad(softmax_cross_entropy)(logits, jnp.array(0))
+    np.testing.assert_array_equal(slope, wanted)
+
+
+def test_a_traced_gamma_out_of_range_is_nan_for_every_row():
+    rows = jnp.array([[200.0, 0.0], [0.0, 100.0], [-jnp.inf, 0.0]])  # sure, wrong, impossible
+    for loss in (focal_loss, sigmoid_focal_loss):
+        labels = jnp.zeros(3, int) if loss is focal_loss else jnp.array([[1.0, 0.0]] * 3)
+        for run in (lambda f: f, jax.jit):
+            value, vjp = jax.vjp(run(lambda x, g: loss(x, labels, gamma=g)), rows, jnp.nan)  # noqa: B023
+            assert np.isnan(value).all()
+            finite = np.isfinite(rows) | (loss is focal_loss)
+            assert np.isnan(vjp(jnp.ones_like(value))[0])[finite].all()
+
+
 # --- sigmoid ----------------------------------------------------------------------------------
 
 SCORES = jnp.asarray(np.random.default_rng(1).normal(size=24) * 3, jnp.float32)

@@ -102,3 +102,14 @@ def test_bad_input_is_refused_or_nan():
     np.testing.assert_array_equal(np.isnan(value), [False, True, True])
     assert np.isfinite(slope[0]).all()
     assert np.isnan(slope[1:]).any(1).all()
+
+
+def test_a_traced_margin_out_of_range_is_nan_in_value_and_slope():
+    def loss(x, margin):
+        return multiclass_hinge_loss(x, jnp.array(0), margin=margin)
+
+    slopes = jax.value_and_grad(loss, argnums=(0, 1))  # which traces the margin, jit or not
+    for run in (slopes, jax.jit(slopes)):
+        for logits in ([9.0, 0.0], [0.0, 9.0]):
+            value, (slope, _) = run(jnp.array(logits), -1.0)
+            assert np.isnan([value, *slope]).all()

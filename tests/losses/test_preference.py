@@ -207,6 +207,18 @@ def test_kto_slope_keeps_its_digits_where_the_sigmoid_has_rounded_to_one():
     np.testing.assert_allclose(jax.grad(loss)(x), -e / (1 + e) ** 2, rtol=60 * 1.2e-7 + 4e-7)
 
 
+@pytest.mark.parametrize("name", ["beta", "desirable_weight", "undesirable_weight"])
+def test_a_traced_kto_option_out_of_range_is_nan_for_every_answer(name):
+    log_probs, reference, desirable = answers()
+
+    def loss(x, option):
+        return kto_loss(x, reference, desirable, 0.0, **{name: option})
+
+    value, vjp = jax.vjp(jax.jit(loss), log_probs, -1.0)
+    assert np.isnan(value).all()
+    assert np.isnan(vjp(value)[0]).all()
+
+
 def test_kto_reference_point_is_constant_and_bad_input_is_refused():
     log_probs, reference, desirable = answers()
     slopes = jax.grad(lambda r, kl: jnp.sum(kto_loss(log_probs, r, desirable, kl)), (0, 1))(

@@ -93,7 +93,9 @@ def _asymmetric_loss(elements: Elements, exponents, margin, *, reduction):
     else:
         negative = _beyond_margin(logits, margin.astype(logits.dtype), exponents[1])
     losses = labels * positive + (1 - labels) * negative
-    return elements.reduce(losses * elements.nan_if_bad(), reduction)
+    # A NaN margin would hide: no probability is above it.
+    factor = elements.nan_if_bad() * inputs.nan_if_refused(losses.dtype, margin)
+    return elements.reduce(losses * factor, reduction)
 
 
 def _focused(nll, log_miss, exponent):

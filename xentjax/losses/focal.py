@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Elements, Labelled, read_elements, read_labelled
+from xentjax.losses.exponentials import one_minus_exp
 from xentjax.losses.log_partition import label_terms
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
@@ -83,8 +84,16 @@ def _focal_loss(examples: Labelled, exponent, *, reduction):
     nll = label_terms(examples.logits, examples.labels, examples.keep, -1).nll
     losses = nll
     if exponent is not None:
-        losses = power(-jnp.expm1(-nll), exponent.astype(nll.dtype)) * nll
+        losses = _focused(nll, exponent.astype(nll.dtype))
     return examples.reduce(losses, reduction)
+
+
+def _focused(nll, exponent):
+    """(1 − e⁻ⁿ)^γ n, where an infinite n keeps its own slope: the power's would be 0 · inf."""
+    infinite = nll == jnp.inf
+    finite = jnp.where(infinite, 0, nll)
+    losses = jnp.where(infinite, nll, _power(one_minus_exp(finite), exponent) * finite)
+    return losses * inputs.nan_if_refused(nll.dtype, exponent)
 
 
 def sigmoid_focal_loss(
@@ -176,7 +185,7 @@ def _log_miss(logits, labels):
     return jnp.logaddexp(on_positive, on_negative)
 
 
-def power(x: Array, exponent: Array) -> Array:
+def _power(x: Array, exponent: Array) -> Array:
     """x^γ for x ≥ 0 and γ ≥ 0, with slope 0 at x = 0 instead of a NaN.
 
     For γ < 1 the true slope there is infinite; where this is used, a factor that goes to 0 as

@@ -90,7 +90,7 @@ def _multiclass_hinge_loss(examples: Labelled, margin, *, reduction):
     others = jnp.max(jnp.where(index == labels[..., None], -jnp.inf, logits), axis=-1)
     # The difference first: at logits of 1e8 a margin added to one of them would be lost.
     excess = (others - own) + margin.astype(logits.dtype)
-    # No relu where the label is bad: it would keep the NaN out of the slopes.
-    factor = examples.nan_if_bad()
+    # No relu where label or margin are bad: it would keep the NaN out of the slopes.
+    factor = examples.nan_if_bad() * inputs.nan_if_refused(logits.dtype, margin)
     losses = jnp.where((excess <= 0) & (factor == 1), 0, excess) * factor
     return examples.reduce(losses, reduction)

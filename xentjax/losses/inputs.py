@@ -255,6 +255,17 @@ def nan_unless(good: Array, dtype: jnp.dtype) -> Array:
     return lax.stop_gradient(jnp.where(good, 1, jnp.nan).astype(dtype))
 
 
+def nan_if_refused(dtype: jnp.dtype, *options: Array | None) -> Array:
+    """1, or NaN where a traced option was out of range and so is NaN: a factor of the loss.
+
+    Needed where the option's own NaN can hide: in a comparison, a select, or a power of 1.
+    """
+    found = jnp.array(True)
+    for option in options:
+        found &= True if option is None else ~jnp.isnan(option)
+    return nan_unless(found, dtype)
+
+
 def warn_if_probabilities(logits: Array, axes: tuple[int, ...], stacklevel: int = 3) -> None:
     """Warns when known logits already are probability distributions, row by row."""
     classes = class_count(logits, axes)

@@ -167,7 +167,7 @@ def _clipped(ratio: Array, advantages: Array, low: Array, high: Array) -> Array:
     """The ratio that ρA or clip(ρ)A is smaller for; one side decides, so no slope is halved."""
     low, high = 1 - low.astype(ratio.dtype), 1 + high.astype(ratio.dtype)
     # A NaN bound would hide in the comparisons, which are False for a NaN ratio.
-    ratio *= inputs.nan_unless(~(jnp.isnan(low) | jnp.isnan(high)), ratio.dtype)
+    ratio *= inputs.nan_if_refused(ratio.dtype, low, high)
     over, under = (advantages > 0) & (ratio > high), (advantages < 0) & (ratio < low)
     return jnp.where(over, high, jnp.where(under, low, ratio))
 

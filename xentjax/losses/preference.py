@@ -215,7 +215,8 @@ def _kto_loss(answers: LogProbs, desirable, point, options, *, reduction):
     gain = beta * (log_probs - lax.stop_gradient(reference) - point)
     # 1 − σ(x) = exp(−softplus(x)), whose slope keeps its digits where σ has rounded to 1.
     losses = jnp.exp(-jax.nn.softplus(jnp.where(desirable, gain, -gain)))
-    return answers.reduce(jnp.where(desirable, *weights) * losses, reduction)
+    losses *= jnp.where(desirable, *weights)
+    return answers.reduce(losses * inputs.nan_if_refused(losses.dtype, *options), reduction)
 
 
 def _judgements(desirable: ArrayLike, like: Array) -> Array:

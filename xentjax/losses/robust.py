@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Labelled, read_labelled
+from xentjax.losses.exponentials import one_minus_exp
 from xentjax.losses.log_partition import label_terms
 from xentjax.losses.reduction import times
 
@@ -96,17 +97,7 @@ def _box_cox(nll: Array, q: Array) -> Array:
     """(1 − e^(−q n)) / q, which is n at q = 0."""
     is_zero = q == 0
     some = jnp.where(is_zero, 1, q)
-    return jnp.where(is_zero, nll, complement(some * nll) / some)
-
-
-def complement(x: Array) -> Array:
-    """1 − e^(−x) for x ≥ 0, exact in value and slope at every x.
-
-    JAX's slope of expm1 is expm1 + 1, which is 0 where e^(−x) is below the rounding of 1: a loss
-    whose gradient is all there would stop learning at x = 17.
-    """
-    near = x < 1
-    return jnp.where(near, -jnp.expm1(-jnp.where(near, x, 0)), 1 - jnp.exp(-x))
+    return jnp.where(is_zero, nll, one_minus_exp(some * nll) / some)
 
 
 def symmetric_cross_entropy(
@@ -188,5 +179,5 @@ def _symmetric_cross_entropy(examples: Labelled, alpha, beta, log_zero, *, reduc
     nll = label_terms(examples.logits, examples.labels, examples.keep, -1).nll
     losses = nll if alpha is None else times(alpha.astype(nll.dtype), nll)
     if beta is not None:
-        losses -= (beta * log_zero).astype(nll.dtype) * complement(nll)
+        losses -= (beta * log_zero).astype(nll.dtype) * one_minus_exp(nll)
     return examples.reduce(losses, reduction)
