@@ -135,6 +135,18 @@ def test_the_tip_of_the_cone_has_a_finite_slope():
 
 
 @BOTH
+def test_only_the_direction_of_an_embedding_counts_up_to_the_largest_number(loss):
+    row = jnp.array([3.0, 1.0])
+    wanted = loss(row, jnp.eye(2), jnp.array(0), scale=4.0)
+    for length in (1e-30, 1e30, 1e38):
+        got, slope = jax.value_and_grad(loss)(
+            row * jnp.float32(length), jnp.eye(2), jnp.array(0), scale=4.0
+        )
+        np.testing.assert_allclose(got, wanted, rtol=8 * EPS)
+        assert np.isfinite(slope).all()
+
+
+@BOTH
 def test_the_zero_vector_has_a_loss_and_a_slope(loss):
     rows = jnp.asarray(ROWS).at[0].set(0)
     weight = jnp.asarray(WEIGHT).at[:, 1].set(0)

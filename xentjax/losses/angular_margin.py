@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.embeddings import unit
 from xentjax.losses.log_partition import label_terms, pick_label
 from xentjax.losses.projected import Projected, read_projected
 
@@ -206,7 +207,7 @@ def _arcface_loss(examples: Projected, scale, margin, *, reduction):
 def _cosines(examples: Projected) -> tuple[Array, Array, Array]:
     """Cosines [*batch, C], and the unit rows and columns they are products of."""
     rows = examples.safe_rows()
-    units, unit_weight = _unit(rows, -1), _unit(examples.weight.astype(rows.dtype), 0)
+    units, unit_weight = unit(rows, -1), unit(examples.weight.astype(rows.dtype), 0)
     return jnp.matmul(units, unit_weight), units, unit_weight
 
 
@@ -217,15 +218,6 @@ def _cross_entropy(examples: Projected, cosines, own, scale, reduction) -> Array
     logits = scale.astype(cosines.dtype) * cosines
     terms = label_terms(logits, examples.labels, examples.keep, -1)
     return examples.reduce(terms.nll, reduction)
-
-
-def _unit(x: Array, axis: int) -> Array:
-    """x / ‖x‖; the zero vector as it is, with the derivative of x / 1."""
-    # A constant factor changes no direction: the squares of x / max |x| cannot overflow.
-    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True))
-    none = largest == 0
-    x = x / jnp.where(none, 1, largest)
-    return x / jnp.sqrt(jnp.where(none, 1, jnp.sum(x * x, axis=axis, keepdims=True)))
 
 
 def _length(x: Array) -> Array:

@@ -46,7 +46,8 @@ def info_nce(
     also sets queries against queries, as SimCLR does.
 
     Args:
-      queries: [N, D], any float dtype. A zero vector has similarity 0 and gets no gradient.
+      queries: [N, D], any float dtype. A zero vector has similarity 0 and the gradient it
+        would have at length 1.
       keys: [N, D]; key i is the positive of query i, all others are its negatives.
       temperature: τ > 0, one number; may be traced and learned.
       negatives: [M, D], further keys that are nobody's positive: hard negatives, a queue.

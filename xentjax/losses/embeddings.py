@@ -91,15 +91,15 @@ def read_negatives(negatives: ArrayLike | None, queries: Array) -> Array:
     return extra.astype(queries.dtype)
 
 
-def unit(x: Array) -> Array:
-    """Rows x / |x|; a row of zeros has no direction: it stays zero, with zero gradient."""
+def unit(x: Array, axis: int = -1) -> Array:
+    """x / ‖x‖; the zero vector stays as it is, with the derivative of x / 1, so it can leave 0."""
     # Scaled by its largest entry first, a constant that cancels, so that no square overflows; not
     # by one so large that its reciprocal, by which compilers multiply, is subnormal and flushed.
-    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True))
     largest = jnp.minimum(largest, jnp.finfo(x.dtype).max / 256)
     zero = largest == 0
-    scaled = jnp.where(zero, 0, x / jnp.where(zero, 1, largest))
-    squares = jnp.sum(scaled * scaled, axis=-1, keepdims=True)
+    scaled = x / jnp.where(zero, 1, largest)
+    squares = jnp.sum(scaled * scaled, axis=axis, keepdims=True)
     return scaled / jnp.sqrt(jnp.where(zero, 1, squares))
 
 

@@ -36,7 +36,8 @@ def supervised_contrastive(
     are few or wrong, and where a class has one example in most batches, prefer another loss.
 
     Args:
-      embeddings: [N, D], any float dtype. A zero vector has similarity 0 and gets no gradient.
+      embeddings: [N, D], any float dtype. A zero vector has similarity 0 and the gradient it
+        would have at length 1.
       labels: [N], integers of any value; equal ones attract. An example to leave out, unlabelled
         say, is for `where`.
       temperature: τ > 0, one number; may be traced and learned.
