@@ -1,6 +1,5 @@
 """Bootstrapping: the model's own prediction takes a share of each label."""
 
-import difflib
 from functools import partial
 
 import jax
@@ -9,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.choice import require_one_of
 from xentjax.losses.examples import Labelled, read_labelled
 from xentjax.losses.log_partition import label_terms, softmax_entropy
 from xentjax.losses.reduction import times
@@ -79,10 +79,7 @@ def bootstrapped_cross_entropy(
     See Also:
       `generalized_cross_entropy`; `entropy`, which the soft kind adds.
     """
-    if kind not in _BETAS:
-        close = difflib.get_close_matches(str(kind), _BETAS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"kind must be one of {tuple(_BETAS)}, got {kind!r}{hint}")
+    require_one_of(kind, _BETAS, "kind")
     examples = read_labelled(
         logits,
         labels,

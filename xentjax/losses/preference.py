@@ -4,7 +4,6 @@ They take one log-probability for each answer: the sum of what `linear_log_probs
 tokens. The reference policy is a constant to differentiation.
 """
 
-import difflib
 from functools import partial
 
 import jax
@@ -14,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.choice import require_one_of
 from xentjax.losses.log_probabilities import LogProbs, read_log_probs
 from xentjax.losses.reduction import fit_to_examples, real_array
 
@@ -230,10 +230,7 @@ def _judgements(desirable: ArrayLike, like: Array) -> Array:
 
 
 def _check_kind(kind: str, label_smoothing: ArrayLike) -> None:
-    if kind not in _KINDS:
-        close = difflib.get_close_matches(str(kind), _KINDS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}{hint}")
+    require_one_of(kind, _KINDS, "kind")
     if kind not in _SMOOTHED and not inputs.is_number(label_smoothing, 0):
         raise ValueError(
             f"label_smoothing is an option of kind 'robust' and 'conservative', got "

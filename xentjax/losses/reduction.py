@@ -5,12 +5,12 @@ Every loss of this package ends here, so masks and weights mean the same thing e
 gradient), `weights` multiplies, and a mean divides by the weights that were counted.
 """
 
-import difflib
-
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
+
+from xentjax.losses.choice import require_one_of
 
 _REDUCTIONS = ("none", "sum", "mean")
 
@@ -141,10 +141,7 @@ def times(share: Array, losses: Array) -> Array:
 
 def check_reduction(reduction: str) -> None:
     """Raises ValueError unless the reduction is one of none, sum, mean."""
-    if reduction not in _REDUCTIONS:
-        close = difflib.get_close_matches(str(reduction), _REDUCTIONS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}{hint}")
+    require_one_of(reduction, _REDUCTIONS, "reduction")
 
 
 def at_least_float32(x: ArrayLike, name: str) -> Array:

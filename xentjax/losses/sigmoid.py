@@ -16,6 +16,7 @@ from xentjax.losses.reduction import (
     fit_to_shape,
     real_array,
     reduce_with_mass,
+    times,
 )
 
 
@@ -101,7 +102,7 @@ def _sigmoid_cross_entropy(
         labels = (1 - label_smoothing) * labels + label_smoothing / 2
     weight = 1 if pos_weight is None else _pos_weight(pos_weight, logits)
     to_positive, to_negative = softplus_both_ways(logits)
-    losses = _where_used(weight * labels, to_positive) + _where_used(1 - labels, to_negative)
+    losses = times(weight * labels, to_positive) + times(1 - labels, to_negative)
     losses = losses * inputs.nan_unless(in_range, losses.dtype)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
@@ -115,11 +116,6 @@ def softplus_both_ways(x: Array) -> tuple[Array, Array]:
     positive = x > 0
     s = jnp.log1p(jnp.exp(jnp.where(positive, -x, x)))
     return s + jnp.where(positive, 0, -x), s + jnp.where(positive, x, 0)
-
-
-def _where_used(share, loss):
-    """share · loss, where 0 · inf is 0, in the value and the gradient."""
-    return share * jnp.where((share == 0) & (loss == jnp.inf), 0, loss)
 
 
 def _pos_weight(pos_weight, logits):
