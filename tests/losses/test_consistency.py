@@ -104,6 +104,14 @@ def test_r_drop_is_the_sum_the_paper_writes():
     np.testing.assert_allclose(r_drop(a, b, LABELS), by_hand, rtol=16 * EPS)
 
 
+def test_r_drop_takes_several_class_axes_as_one():
+    first, second = np.random.default_rng(4).normal(size=(2, 3, 5, 2)).astype(np.float32)
+    labels = np.array([0, 5, 3, 4, 2])
+    got = r_drop(first, second, labels, axis=(0, 2))
+    flat = [np.moveaxis(x, 1, 0).reshape(5, 6) for x in (first, second)]
+    np.testing.assert_array_equal(got, r_drop(*flat, labels))
+
+
 def test_r_drop_keeps_the_digits_of_passes_that_nearly_agree():
     a, step = VIEWS[:, 0], jnp.float32(2.0**-12)
     b = a.at[:, 0].add(step)

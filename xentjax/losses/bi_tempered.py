@@ -1,5 +1,6 @@
 """The bi-tempered logistic loss: cross-entropy that a wrong label can only hurt so much."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -28,7 +29,7 @@ def bi_tempered_loss(
     *,
     t1: Num[ArrayLike, ""] = 0.8,
     t2: Num[ArrayLike, ""] = 1.2,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -53,7 +54,7 @@ def bi_tempered_loss(
       t2: ≥ 0 and finite, likewise; usually in [1, 4]. Below 1 classes far from the top get
         exactly 0, and so does the gradient of a label among them. Python numbers with whole
         1 / (1 − t₂), as 1.2, 1.5 and 2, are the fastest.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.

@@ -1,5 +1,6 @@
 """Bootstrapping: the model's own prediction takes a share of each label."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -25,7 +26,7 @@ def bootstrapped_cross_entropy(
     *,
     beta: Num[ArrayLike, ""] | None = None,
     kind: str = "soft",
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -48,7 +49,7 @@ def bootstrapped_cross_entropy(
       beta: β in [0, 1], one number; may be traced. None is the paper's 0.95 for soft, 0.8 for
         hard.
       kind: "soft" or "hard".
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.

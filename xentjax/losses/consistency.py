@@ -1,5 +1,6 @@
 """Consistency: several predictions of one example, from augmentations or dropout, should agree."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.divergence import kl_terms, log_pair
-from xentjax.losses.examples import Labelled, read_labelled
+from xentjax.losses.examples import Labelled, classes_last, read_labelled
 from xentjax.losses.log_partition import label_terms
 from xentjax.losses.reduction import (
     at_least_float32,
@@ -122,7 +123,7 @@ def r_drop(
     labels: Shaped[ArrayLike, "..."],
     *,
     alpha: Num[ArrayLike, ""] = 1.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -143,7 +144,7 @@ def r_drop(
       other_logits: real, of the same shape: the same inputs, another dropout mask.
       labels: integer class indices [*batch].
       alpha: α ≥ 0, one number; may be traced. The paper takes 0.1 to 5 by task.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.
@@ -182,7 +183,7 @@ def r_drop(
     )
     other = at_least_float32(other_logits, "other_logits")
     inputs.require_same_shape(other, jnp.asarray(logits), "other_logits")
-    other = jnp.moveaxis(other, axis, -1).astype(examples.logits.dtype)
+    other = classes_last(other, inputs.class_axes(other, axis)).astype(examples.logits.dtype)
     strength = inputs.unless_number(0, alpha, inputs.non_negative, "alpha")
     return _r_drop(examples, other, strength, reduction=reduction)
 

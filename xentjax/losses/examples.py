@@ -120,7 +120,7 @@ def read_labelled(
     classes = inputs.class_count(logits, axes)
     inputs.require_indices(given, batch, classes, keep, ignore_index, beside)
     labels, keep = inputs.narrow_indices(labels, keep, ignore_index)
-    return Labelled(_classes_last(logits, axes), labels, keep, _weights(weights))
+    return Labelled(classes_last(logits, axes), labels, keep, _weights(weights))
 
 
 def read_elements(
@@ -156,7 +156,7 @@ def read_rows(
         inputs.require_same_shape(other, first, name, first_name)
     axes = inputs.class_axes(first, axis, first_name)
     keep = example_mask(where, inputs.batch_shape(first, axes))
-    alike = tuple(_classes_last(x.astype(first.dtype), axes) for x in floats.values())
+    alike = tuple(classes_last(x.astype(first.dtype), axes) for x in floats.values())
     return Rows(alike, keep, _weights(weights))
 
 
@@ -174,7 +174,8 @@ def require_fractions(labels: Array, keep: Array | None) -> None:
         )
 
 
-def _classes_last(x: Array, axes: tuple[int, ...]) -> Array:
+def classes_last(x: Array, axes: tuple[int, ...]) -> Array:
+    """The array with its class axes last, as one."""
     x, axis = inputs.class_axis_last(x, axes)
     return jnp.moveaxis(x, axis, -1)
 

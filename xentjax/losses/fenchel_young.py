@@ -4,6 +4,7 @@ A Fenchel-Young loss is the cross-entropy of another entropy. It is zero, with z
 the label leads by a finite margin: learned examples stop pulling.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -32,7 +33,7 @@ def entmax_loss(
     labels: Shaped[ArrayLike, "..."],
     *,
     alpha: Num[ArrayLike, ""] = 1.5,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -55,7 +56,7 @@ def entmax_loss(
       labels: integer class indices [*batch].
       alpha: α in [1, 2], one number; may be traced and differentiated. 1.5, 2 and other Python
         numbers with whole 1 / (α − 1) are the fastest.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.
@@ -104,7 +105,7 @@ def sparsemax_loss(
     logits: Num[ArrayLike, "..."],
     labels: Shaped[ArrayLike, "..."],
     *,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -126,7 +127,7 @@ def sparsemax_loss(
       logits: real scores [*batch, C], any float dtype; a class at −inf is masked, and as a label
         costs +inf.
       labels: integer class indices [*batch].
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.

@@ -1,5 +1,6 @@
 """Focal losses: cross-entropy that turns away from examples already learned."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -21,7 +22,7 @@ def focal_loss(
     labels: Shaped[ArrayLike, "..."],
     *,
     gamma: Num[ArrayLike, ""] = 2.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -40,7 +41,7 @@ def focal_loss(
       logits: real scores [*batch, C], any float dtype; a class at −inf is masked.
       labels: integer class indices [*batch].
       gamma: γ ≥ 0, one number; may be traced.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch]; class weights α are `alpha[labels]`.
       ignore_index: labels equal to it are left out.

@@ -1,5 +1,6 @@
 """The multi-class hinge: a margin that, once kept, costs nothing more."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -20,7 +21,7 @@ def multiclass_hinge_loss(
     labels: Shaped[ArrayLike, "..."],
     *,
     margin: Num[ArrayLike, ""] = 1.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -42,7 +43,7 @@ def multiclass_hinge_loss(
       logits: real scores [*batch, C], any float dtype; a class at −inf is masked.
       labels: integer class indices [*batch].
       margin: m ≥ 0, one number; may be traced. m = 0 is the perceptron's loss.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch]; class weights α are `alpha[labels]`.
       ignore_index: labels equal to it are left out.

@@ -1,5 +1,6 @@
 """Losses for long tails: what makes up for rare classes is a bias or a margin of the logits."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -22,7 +23,7 @@ def logit_adjusted_cross_entropy(
     class_counts: Num[ArrayLike, "..."],
     *,
     tau: Num[ArrayLike, ""] = 1.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -49,7 +50,7 @@ def logit_adjusted_cross_entropy(
       class_counts: n, positive [C]: training examples of each class, or their frequencies; a
         common factor drops out.
       tau: τ ≥ 0, one number; may be traced.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.
@@ -113,7 +114,7 @@ def ldam_loss(
     *,
     max_margin: Num[ArrayLike, ""] = 0.5,
     scale: Num[ArrayLike, ""] = 30.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -137,7 +138,7 @@ def ldam_loss(
       max_margin: m ≥ 0, one number; may be traced.
       scale: s > 0, likewise: an inverse temperature, without which cosines in [−1, 1] could
         never be certain.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.

@@ -1,5 +1,6 @@
 """Correction for a known noise of the labels."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -23,7 +24,7 @@ def forward_corrected_cross_entropy(
     labels: Shaped[ArrayLike, "..."],
     noise: Num[ArrayLike, "..."],
     *,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -49,7 +50,7 @@ def forward_corrected_cross_entropy(
       labels: integer class indices [*batch], as seen.
       noise: T, real [C, C]; each row is a distribution. Entries of 0 are allowed, and get no
         gradient if T is trained.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.

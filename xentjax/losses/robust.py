@@ -1,5 +1,6 @@
 """Bounded losses: what a wrong label can pull is limited, so noise is fitted late or never."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -21,7 +22,7 @@ def generalized_cross_entropy(
     labels: Shaped[ArrayLike, "..."],
     *,
     q: Num[ArrayLike, ""] = 0.7,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -42,7 +43,7 @@ def generalized_cross_entropy(
       logits: real scores [*batch, C], any float dtype; a class at −inf is masked.
       labels: integer class indices [*batch].
       q: in [0, 1], one number; may be traced.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.
@@ -107,7 +108,7 @@ def symmetric_cross_entropy(
     alpha: Num[ArrayLike, ""] = 0.1,
     beta: Num[ArrayLike, ""] = 1.0,
     log_zero: Num[ArrayLike, ""] = -4.0,
-    axis: int = -1,
+    axis: int | Sequence[int] = -1,
     where: Shaped[ArrayLike, "..."] | None = None,
     weights: Num[ArrayLike, "..."] | None = None,
     ignore_index: int | None = None,
@@ -130,7 +131,7 @@ def symmetric_cross_entropy(
       alpha: α ≥ 0, the weight of the cross-entropy, one number; may be traced.
       beta: β ≥ 0, the weight of the reverse, likewise.
       log_zero: A < 0, what stands for log 0, likewise. Code that clips labels at 10⁻⁴ has −9.21.
-      axis: the class axis.
+      axis: the class axis; a tuple of axes is one, flattened in the order given.
       where: boolean, broadcastable to [*batch]; False leaves an example out.
       weights: real, broadcastable to [*batch].
       ignore_index: labels equal to it are left out.
