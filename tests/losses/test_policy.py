@@ -176,3 +176,12 @@ def test_equal_rewards_give_no_advantage_and_no_nan():
     np.testing.assert_allclose(got[2], np.array([-1, 0, 1]) * np.sqrt(1.5), rtol=1e-6, atol=1e-6)
     row = np.array([-3e37, 0, 3e36])
     np.testing.assert_allclose(got[3], (row - row.mean()) / row.std(), rtol=1e-6)
+
+
+def test_an_answer_without_advantage_costs_nothing_however_surprising():
+    old = jnp.array([[-jnp.inf]])
+    value, slope = jax.value_and_grad(lambda x: jnp.sum(grpo_loss(x, old, jnp.zeros(1))))(
+        jnp.array([[-1.0]])
+    )
+    assert value == 0
+    assert slope == 0

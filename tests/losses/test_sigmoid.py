@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from xentjax import sigmoid_cross_entropy
+from xentjax import sigmoid_cross_entropy, sigmoid_focal_loss
 
 EPS = float(np.finfo(np.float32).eps)
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)) * 4, jnp.float32)
@@ -133,3 +133,9 @@ def test_masked_elements_leave_no_trace(junk):
     np.testing.assert_allclose(got, wanted, rtol=4 * EPS)
     np.testing.assert_array_equal(slope[~keep], 0)
     assert np.isfinite(slope).all()
+
+
+def test_labels_beyond_32_bits_are_refused_not_wrapped_to_one():
+    for loss in (sigmoid_cross_entropy, sigmoid_focal_loss):
+        with pytest.raises(ValueError, match=r"labels must lie in \[0, 1\]"):
+            loss(jnp.zeros(1), np.array([2**32 + 1]))

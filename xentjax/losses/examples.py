@@ -133,7 +133,7 @@ def read_elements(
 ) -> Elements:
     """Checks labels in [0, 1] against logits of their shape, as `sigmoid_cross_entropy` does."""
     check_reduction(reduction)
-    logits, labels = at_least_float32(logits, "logits"), real_array(labels, "labels")
+    logits, labels = at_least_float32(logits, "logits"), inputs.label_array(labels)
     inputs.require_same_shape(labels, logits, "labels")
     keep = example_mask(where, logits.shape)
     require_fractions(labels, keep)

@@ -157,7 +157,7 @@ def _grpo_loss(tokens: LogProbs, advantages, bounds, kl_weight, *, reduction):
     log_probs, *others = tokens.safe()
     old, *reference = lax.stop_gradient(others)
     advantages = tokens.hide(lax.stop_gradient(advantages))
-    losses = -advantages * _clipped(_exp(log_probs - old), advantages, *bounds)
+    losses = times(-advantages, _clipped(_exp(log_probs - old), advantages, *bounds))
     if reference:
         losses += times(kl_weight.astype(losses.dtype), _excess(reference[0] - log_probs))
     return tokens.reduce(losses, reduction)

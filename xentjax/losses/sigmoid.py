@@ -14,7 +14,6 @@ from xentjax.losses.reduction import (
     check_reduction,
     example_mask,
     fit_to_shape,
-    real_array,
     reduce_with_mass,
     times,
 )
@@ -69,10 +68,9 @@ def sigmoid_cross_entropy(
       `softmax_cross_entropy` for classes that exclude each other.
     """
     check_reduction(reduction)
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    logits, labels = jnp.asarray(logits), inputs.label_array(labels)
     at_least_float32(logits, "logits")
     inputs.require_same_shape(labels, logits, "labels")
-    real_array(labels, "labels")
     inputs.require_non_negative(pos_weight, "pos_weight")
     keep = example_mask(where, logits.shape)
     require_fractions(labels, keep)
