@@ -1,5 +1,7 @@
 """Sequences: their log-probability, their labels, and packed rows that equal the texts apart."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,3 +136,10 @@ def test_ids_beyond_32_bits_are_refused_not_merged():
             read(ids)
     halves = np.array([2**31 + 1, 2**31 + 2], np.uint32)  # which fit as they are
     np.testing.assert_array_equal(segment_positions(halves), [0, 0])
+
+
+def test_what_is_no_log_probability_of_tokens_is_refused():
+    with pytest.raises(TypeError, match=r"pass \.log_prob"):
+        inspect.unwrap(sequence_log_prob)((jnp.zeros(3), jnp.zeros(3)))
+    with pytest.raises(ValueError, match="not the loss"):
+        sequence_log_prob(jnp.array([0.5, 1.0]))

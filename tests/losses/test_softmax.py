@@ -593,3 +593,15 @@ def test_total_and_weight_equal_the_mean_over_uneven_micro_batches():
     total, weight = (sum(p[i] for p in parts) for i in range(2))
     wanted = softmax_cross_entropy(LOGITS, LABELS, reduction="mean")
     np.testing.assert_allclose(total / weight, wanted, rtol=4 * EPS)
+
+
+def test_logits_that_an_explicit_mesh_holds_in_parts_are_taken_eagerly():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    placed = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    logits = jax.random.normal(jax.random.key(0), (64, 4))
+    labels = jnp.arange(64) % 4
+    with jax.set_mesh(mesh):
+        shared = softmax_cross_entropy(
+            jax.device_put(logits, placed), jax.device_put(labels, placed)
+        )
+    np.testing.assert_array_equal(shared, softmax_cross_entropy(logits, labels))

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from xentjax.metrics import Mean, merge, merge_devices, tally
+from xentjax.metrics import ConfusionMatrix, Mean, merge, merge_devices, tally
 
 
 def test_counting_goes_on_past_what_float32_and_int32_can_hold():
@@ -168,3 +168,11 @@ def test_weights_are_non_negative_and_0_leaves_an_infinite_loss_out():
     update = jax.jit(lambda x, w: mean.update(mean.init(), x, weights=w))
     assert np.isnan(mean.compute(update(jnp.ones(2), jnp.array([-1.0, 2.0]))))
     assert mean.compute(update(jnp.array([np.inf, 3.0]), jnp.array([0.0, 2.0]))) == 3
+
+
+def test_states_of_different_shape_or_kind_are_not_merged():
+    two, five = (ConfusionMatrix(n) for n in (1, 5))
+    with pytest.raises(ValueError, match="same options"):
+        merge(two.init(), five.init())
+    with pytest.raises(ValueError, match="MeanState"):
+        merge(two.init(), Mean().init())

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, Shaped
@@ -14,6 +15,7 @@ from xentjax.losses.reduction import (
     check_reduction,
     example_mask,
     fit_to_shape,
+    is_concrete,
     real_array,
     reduce_with_mass,
 )
@@ -101,8 +103,28 @@ def read_images(
         labels = jnp.moveaxis(labels, class_axis, -1).astype(logits.dtype)
         spread = None if counted is None else jnp.broadcast_to(counted[..., None], labels.shape)
         require_fractions(labels, spread)
+        _require_shares(labels, counted)
     weights = None if weights is None else real_array(weights, "weights")
     return Images(last, labels, counted, keep, weights)
+
+
+def _require_shares(masses: Array, counted: Array | None) -> None:
+    """Raises ValueError when the known masses of a pixel sum to more than 1 over its classes.
+
+    As they do when the class axis is another than the one said: images of torch hold it first.
+    """
+    if masses.shape[-1] == 1 or not is_concrete(masses, counted):
+        return
+    totals = np.asarray(masses, np.float32).sum(-1)
+    # 2 % leaves room for the rounding of 16-bit floats.
+    good = totals <= 1.02
+    position = inputs.first_false(good if counted is None else good | ~np.asarray(counted))
+    if position is not None:
+        raise ValueError(
+            f"labels of one pixel must sum to at most 1 over its classes, got {totals[position]} at "
+            f"position {position}; is the class axis another (axis=)? Of regions that may overlap "
+            "move the channels into the batch and pass logits[..., None]"
+        )
 
 
 def _label_count(logits: Array) -> int:

@@ -271,8 +271,11 @@ def warn_if_probabilities(logits: Array, axes: tuple[int, ...], stacklevel: int 
     classes = class_count(logits, axes)
     if not is_concrete(logits) or classes < 2 or logits.size < 2 * classes:
         return
+    # Some rows tell, and cost no copy of all. Of arrays that a mesh holds in parts, one part: a
+    # slice of the whole may not be shared evenly; and parts of rows do not sum to 1.
+    part = logits.addressable_shards[0].data
     few = tuple(slice(None) if i in axes else slice(16) for i in range(logits.ndim))
-    values = np.asarray(logits[few], np.float64)  # some rows tell, and cost no copy of all
+    values = np.asarray(part[few], np.float64)
     if values.min() >= 0 and np.allclose(values.sum(axes), 1, rtol=0, atol=1e-3):
         warnings.warn(
             "the rows of logits are non-negative and sum to 1: these look like probabilities. "

@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.log_probabilities import require_probabilities
 from xentjax.losses.reduction import at_least_float32, example_mask
 
 
@@ -80,10 +81,16 @@ def sequence_log_prob(
     See Also:
       `next_token_labels`; `dpo_loss`, which takes the sums, and `simpo_loss`, which takes averages.
     """
+    if isinstance(token_log_probs, tuple | list):
+        raise TypeError(
+            f"token_log_probs must be one array, got {type(token_log_probs).__name__}; of "
+            "linear_log_probs(…) pass .log_prob"
+        )
     log_probs = at_least_float32(token_log_probs, "token_log_probs")
     if log_probs.ndim == 0:
         raise ValueError("token_log_probs must have shape [*batch, T], got a scalar")
     keep = example_mask(where, log_probs.shape)
+    require_probabilities(log_probs, keep, "token_log_probs")
     if keep is None:
         # The mean of nothing is 0, as under a mask.
         return jnp.sum(log_probs, -1) / (max(1, log_probs.shape[-1]) if normalize else 1)

@@ -68,7 +68,8 @@ class ConfusionMatrix:
 
         Args:
           state: what was seen before.
-          predictions: integer class indices [*batch]; of logits, `jnp.argmax(logits, -1)`.
+          predictions: integer class indices [*batch]; of logits, `jnp.argmax(logits, -1)`. They
+            come first, as the logits of a loss do; in scikit-learn the labels do.
           labels: integer class indices [*batch].
           where: boolean, broadcastable to [*batch]; False leaves an example out.
           weights: non-negative, broadcastable to [*batch].

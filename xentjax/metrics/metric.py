@@ -47,7 +47,8 @@ def merge(a: State, b: State) -> State:
       The state that one pass over both parts gives.
 
     Raises:
-      ValueError: the states are of different metrics.
+      ValueError: the states differ in structure or shape. What they do not hold (the name of the
+        metric, the range of a histogram) cannot be compared.
 
     Example:
       >>> import jax.numpy as jnp
@@ -58,6 +59,12 @@ def merge(a: State, b: State) -> State:
       >>> print(mean.compute(merge(one, two)))  # 20 / 4, where a mean of means is 7
       5.0
     """
+    forms = [jax.tree.map(lambda x: jnp.shape(x), state) for state in (a, b)]
+    if type(a) is not type(b) or forms[0] != forms[1]:
+        told = " and ".join(
+            f"{type(s).__name__} of {f}" for s, f in zip((a, b), forms, strict=True)
+        )
+        raise ValueError(f"states of one metric, with the same options, can be merged; got {told}")
     return jax.tree.map(tally.merge, a, b, is_leaf=_is_tally)
 
 

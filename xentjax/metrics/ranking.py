@@ -40,8 +40,8 @@ def roc_auc(
     among the many negatives; there prefer `average_precision`.
 
     Args:
-      scores: real, any shape; only their order counts. Compared in float32, or in float64 where
-        they are.
+      scores: real, any shape; only their order counts. They come first (in scikit-learn the
+        labels do). Compared in float32, to which float64 is rounded outside 64-bit mode.
       labels: booleans, or integers 0 and 1, of the same shape.
       where: boolean, broadcastable to the scores; False leaves an example out.
       weights: non-negative, broadcastable to the scores.
@@ -84,8 +84,8 @@ def average_precision(
     flatter. Prefer it to `roc_auc` where positives are rare; guessing scores their share.
 
     Args:
-      scores: real, any shape; only their order counts. Compared in float32, or in float64 where
-        they are.
+      scores: real, any shape; only their order counts. They come first (in scikit-learn the
+        labels do). Compared in float32, to which float64 is rounded outside 64-bit mode.
       labels: booleans, or integers 0 and 1, of the same shape.
       where: boolean, broadcastable to the scores; False leaves an example out.
       weights: non-negative, broadcastable to the scores.
