@@ -38,15 +38,14 @@ def gradients_in_a_scan(loss, rest):
     return gradients
 
 
-# Those whose rules are all there are; the others share them, have none, or take over a minute (JS).
+# Those whose rules are all there are among the plain losses; the other cases share them.
 TELLING = ("softmax, every option", "softmax, distributions", "entropy")
-# A loss over a set is no sum over its examples, and says so by leaving out the clause on vmap.
-SEPARATE = [
-    name
-    for name, case in CASES.items()
-    if "vmap_equals_loop" not in case.contract.get("leave_out", ())
-]
-NAMES = [n if n in TELLING else pytest.param(n, marks=pytest.mark.slow) for n in SEPARATE]
+# Losses with rules of their own, in half a minute each.
+OWN_RULES = (
+    *("KL", "JS consistency", "poly, distributions", "bi-tempered", "entmax 1.5", "sparsemax"),
+    *("CTC", "generalized cross-entropy", "Tversky, soft labels"),
+)
+NAMES = [*TELLING, *(pytest.param(name, marks=pytest.mark.slow) for name in OWN_RULES)]
 
 
 @pytest.mark.parametrize("name", NAMES)
