@@ -122,8 +122,8 @@ def _require_shares(masses: Array, counted: Array | None) -> None:
     if position is not None:
         raise ValueError(
             f"labels of one pixel must sum to at most 1 over its classes, got {totals[position]} "
-            f"at position {position}; is the class axis another (axis=)? Of regions that may overlap "
-            "move the channels into the batch and pass logits[..., None]"
+            f"at position {position}; is the class axis another (axis=)? Of regions that may "
+            "overlap move the channels into the batch and pass logits[..., None]"
         )
 
 
