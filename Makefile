@@ -71,6 +71,8 @@ bench: $(VENV)/.bench-$(PYVER)
 	@$(RUN) bench.train
 	@$(RUN) bench.sweep --json bench/results/sweep.json
 	@$(RUN) bench.linear
+	@$(RUN) bench.losses
+	@$(RUN) bench.conformance
 
 clean:
 	rm -rf $(VENV)

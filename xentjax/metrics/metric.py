@@ -5,6 +5,10 @@
     state = merge(state, other)  # another part of the data, another device, another host
     metric.compute(state)
 
+Arrays that a mesh shares: on Auto axes an update under jit is the update of the whole; inside
+`shard_map` each device updates its own state, and `merge_devices` makes them one. (JAX refuses the
+scatters and sorts of some metrics on Explicit axes.)
+
 States are sums, never means, so any split of the data gives the same result. A state is a pytree
 whose leaves are `Tally`s, which is all `merge` needs to know.
 """
