@@ -47,7 +47,7 @@ def _dpo_torch(z_to_losses):
 
 
 def _logistic(gain):
-    from torch.nn import functional
+    from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
     return -functional.logsigmoid(0.1 * gain)
 
