@@ -69,7 +69,8 @@ def test_gradients_are_those_of_the_paper_by_finite_differences(loss):
     def total(rows, weight):
         return loss(rows, weight, LABELS, reduction="sum", **args)
 
-    slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(rows, weight)
+    # Ready before the arrays are changed below: on CPU they may be read where they lie.
+    slopes = jax.block_until_ready(jax.jit(jax.grad(total, argnums=(0, 1)))(rows, weight))
     step = 1e-5  # errs by some 1e-10 of the third derivative, and 1e-16 / 1e-5 by rounding
     for x, slope in zip((rows, weight), slopes, strict=True):
         for at in np.ndindex(x.shape):
