@@ -13,6 +13,7 @@ from xentjax.losses import inputs
 from xentjax.losses.class_targets import cross_entropy, read_class_targets
 from xentjax.losses.complement import softmax_complement
 from xentjax.losses.examples import Labelled, Rows
+from xentjax.losses.exponentials import one_minus_exp
 
 
 def poly_loss(
@@ -95,7 +96,7 @@ def _poly_loss(examples: Labelled | Rows, epsilon, *, reduction):
 def _miss(examples, nll):
     """1 − p_y = −expm1(log p_y), or Σ t (1 − p)."""
     if isinstance(examples, Labelled):
-        return -jnp.expm1(-nll)
+        return one_minus_exp(nll)
     return _missed(*examples.safe())
 
 
