@@ -115,7 +115,7 @@ def _log_normalizer(v, beta, power):
     # below, their own derivatives are right to the third order.
     for _ in range(2):
         exps = deformed_exp(v - start, Rate(beta, power))
-        total, slope = _sums(exps.shares, exps.slopes)
+        total, slope = _open_sums(exps.shares, exps.slopes, power)
         start = start + (total - 1) / slope
     return start
 
@@ -172,6 +172,15 @@ def _solve(v, beta, power):
     first = advance(jnp.zeros_like(v[..., :1]))
     state = (jnp.zeros((), jnp.int32), first, jnp.any(first > tolerance))
     return lax.while_loop(lambda s: s[2] & (s[0] < _MOST_STEPS), body, state)[1]
+
+
+def _open_sums(shares, slopes, power):
+    """`_sums` where derivatives are taken."""
+    if power == 1:
+        # Slopes of 0 and 1 have no tangent, and JAX's derivative of one reduction of two arrays
+        # fails where only one of them moves.
+        return tuple(jnp.sum(x, axis=-1, keepdims=True) for x in (shares, slopes))
+    return _sums(shares, slopes)
 
 
 def _sums(first, second):
