@@ -23,8 +23,8 @@ APART = ["testing", "timing"]
 PLOTS, DRAWING = "plots", ["audit", "cli"]
 # Where each library may be imported at all, and where only inside a function (an extra).
 HOMES = {
-    "optax": ["optim", "train", "search", "jobs"],
-    "flax": ["models", "train", "search", "jobs"],
+    "optax": ["optim", "train", "search", "jobs", "audit"],
+    "flax": ["models", "train", "search", "jobs", "audit"],
     "orbax": ["train"],
     "grain": ["data"],
     "matplotlib": ["plots"],
@@ -33,11 +33,12 @@ HOMES = {
     "tokenizers": ["data"],
     "tensorboardX": ["train"],
     "optuna": ["search"],
+    "jax_privacy": ["audit"],
     "tyro": ["cli"],
     "rich": ["cli", "jobs", "search", "train", "audit", "timing", "testing"],
     "torch": [],
 }
-LAZY = ["matplotlib", "sklearn", "tokenizers", "tensorboardX", "optuna"]
+LAZY = ["matplotlib", "sklearn", "tokenizers", "tensorboardX", "optuna", "jax_privacy"]
 
 
 def room(path):

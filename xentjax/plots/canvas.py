@@ -1,6 +1,7 @@
 """The canvas: one look for all pictures, and what to say where matplotlib is missing."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 
 def require_matplotlib() -> None:
@@ -26,6 +27,21 @@ def new_figure(title: str, *, size: tuple[float, float]) -> Any:
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     return figure
+
+
+def save(figure: Any, target: Path | BinaryIO) -> None:
+    """Writes a figure: to a path in the format of its suffix, to an open file as SVG.
+
+    The same figure gives the same bytes.
+    """
+    import matplotlib
+
+    if isinstance(target, Path):
+        figure.savefig(target)
+        return
+    # Letters become shapes, so that the drawing needs no font of the reader's.
+    with matplotlib.rc_context({"svg.hashsalt": "xentjax", "svg.fonttype": "path"}):
+        figure.savefig(target, format="svg", metadata={"Date": None})
 
 
 def plain(panel: Any) -> None:
