@@ -126,7 +126,10 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
         >>> worst(["good", "act", "unmeasured"])
         'act'
     """
-    return next((verdict for verdict in _SEVERITY if verdict in verdicts), "unmeasured")
+    for verdict in _SEVERITY:
+        if verdict in verdicts:
+            return verdict
+    return "unmeasured"
 
 
 def picture(title: str, caption: str, draw: Callable[..., None], *arguments: Any) -> Picture:
