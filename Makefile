@@ -14,6 +14,11 @@ READY := $(VENV)/.ready-$(PYVER)
 export IPYTHONDIR := $(abspath $(VENV))/ipython
 export JUPYTER_RUNTIME_DIR := $(abspath $(VENV))/jupyter
 
+# Most of the suite's time is compilation: both workers, and the next run, share what one compiled.
+test test-fast test-slow: export JAX_COMPILATION_CACHE_DIR := $(abspath $(VENV))/compiled
+test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+
 .PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks check-notebooks bench clean
 
 setup: $(READY)

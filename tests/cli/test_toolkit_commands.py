@@ -21,6 +21,7 @@ def summary_of(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_training_that_was_ended_is_resumed_to_the_same_figures(tmp_path, capsys, monkeypatch):
     assert main(["train", "digits", *TINY, "--name", "alone", "--out", str(tmp_path)]) == 0
     words = ["train", "digits", *TINY, "--name", "ended", "--out", str(tmp_path)]
@@ -52,6 +53,7 @@ def test_ctrl_c_in_good_order_is_said_once_and_ends_with_130(tmp_path, capsys, m
     assert printed.err == ""
 
 
+@pytest.mark.slow
 def test_a_fast_dev_run_of_the_cnn_keeps_nothing(tmp_path, capsys):
     words = ["train", "cnn", "--fast-dev-run", "--widths", "4", "--batch-size", "32"]
     assert main([*words, "--out", str(tmp_path)]) == 0

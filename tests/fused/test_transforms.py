@@ -246,6 +246,11 @@ SLOW = {
         "scan, hvp forward over reverse",
         "hvp, forward over reverse",
         "hvp, frozen head",
+        "scan, hvp reverse over reverse",
+        "vmap of grad, over both",
+        "value_and_grad",
+        "grad of jit",
+        "checkpoint",
     ),
     "none": (
         "hvp, forward over reverse",
@@ -264,10 +269,18 @@ SLOW = {
         "scan, hvp forward over reverse",
         "scan, hvp reverse over reverse",
         "scan, gradients inside, differentiated",
+        "scan, gradients inside",
+        "grad of vmap",
+        "jacrev",
+        "grad of jit",
+        "value_and_grad",
+        "vjp",
+        "linearize",
+        "checkpoint",
+        "grad, frozen head",
+        "grad, frozen trunk",
     ),
-    "log_probs": tuple(
-        row for row in ROWS if row not in ("value", "grad", "jvp", "hvp, forward over reverse")
-    ),
+    "log_probs": tuple(row for row in ROWS if row not in ("value", "grad")),
     "divergence": tuple(row for row in ROWS if row != "grad"),
 }
 CASES = [
@@ -293,6 +306,7 @@ def test_a_transform_gives_what_it_gives_of_the_definition(function, row):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * largest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where_is_grad", ["outside", "inside"])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.usefixtures("x64")

@@ -62,6 +62,7 @@ def test_equal_views_cost_nothing_and_permuted_ones_the_same():
     np.testing.assert_allclose(permuted, slope[:, order], rtol=0, atol=8 * EPS)
 
 
+@pytest.mark.slow
 def test_axes_may_stand_anywhere_and_a_mask_hides_nan():
     wanted, _ = consistency(VIEWS)
     moved = jnp.transpose(VIEWS, (1, 2, 0))  # [M, C, batch]

@@ -135,6 +135,7 @@ def test_all_equal_logits_have_the_gradient_and_hessian_of_the_uniform_distribut
     np.testing.assert_allclose(jax.hessian(loss)(logits), closed_form, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("margin", [0.0, 3.0, 12.0])
 @pytest.mark.usefixtures("x64")
 def test_derivatives_to_third_order_match_the_dense_definition(margin):

@@ -188,7 +188,7 @@ def test_shift_invariance_and_permutation_equivariance():
 
 @pytest.mark.parametrize("as_logit", [True, False])
 @pytest.mark.parametrize("labels", [LABELS, ONE_HOT])
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.slow), 0.2])
 def test_a_masked_class_leaves_the_loss_of_the_others(as_logit, labels, smoothing):
     """Equal to deleting the class: finite, no gradient there, smoothing over what is left."""
     rows = jnp.array([0, 1, 2, 5])  # the label is neither 3 nor 4

@@ -92,7 +92,7 @@ def window_logits(graphdef, state, window, filled):
     return model(window)[0, filled - 1]
 
 
-@pytest.mark.parametrize("mlp", ["relu2", "swiglu"])
+@pytest.mark.parametrize("mlp", [pytest.param("relu2", marks=pytest.mark.slow), "swiglu"])
 @pytest.mark.parametrize(
     "options",
     [{"temperature": 0.0}, {"temperature": 0.8, "top_k": 7}, {"temperature": 1.3, "top_p": 0.9}],

@@ -244,7 +244,7 @@ def plain_gradient():
     return gradient_of(GPT(dataclasses.replace(CONFIG, dropout=0.3), rngs=nnx.Rngs(0)))
 
 
-@pytest.mark.parametrize("remat", ["block", "dots"])
+@pytest.mark.parametrize("remat", ["block", pytest.param("dots", marks=pytest.mark.slow)])
 def test_checkpointed_gradients_are_the_plain_ones_with_the_same_dropout(remat, plain_gradient):
     config = dataclasses.replace(CONFIG, dropout=0.3, remat=remat)
     # The same operations in another program: a few roundings apart.

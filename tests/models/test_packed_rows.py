@@ -67,7 +67,10 @@ def apart():
 
 @pytest.mark.parametrize(
     ("fused", "remat"),
-    [(False, None), (True, "block"), pytest.param(False, "dots", marks=pytest.mark.slow)],
+    [
+        (True, "block"),
+        *(pytest.param(False, remat, marks=pytest.mark.slow) for remat in (None, "dots")),
+    ],
 )
 def test_packed_loss_and_gradient_are_those_of_the_texts_apart(apart, fused, remat):
     batch = batch_of(TOKENS, IDS)

@@ -54,8 +54,14 @@ def in_torch(torch, model):
     return theirs
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "bidirectional"),
+    [
+        ("lstm", True),
+        ("gru", False),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [("lstm", False), ("gru", True)]),
+    ],
+)
 def test_hidden_states_are_torchs_at_every_time_padded_and_not(cell, bidirectional):
     torch = pytest.importorskip("torch")
     model = make(cell=cell, bidirectional=bidirectional)

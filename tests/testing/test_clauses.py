@@ -257,6 +257,7 @@ def test_a_loss_that_changes_the_configuration_breaks_traced_once():
     assert caught.value.got != "1"
 
 
+@pytest.mark.slow
 def test_a_right_softmax_loss_keeps_every_clause():
     assert assert_loss_contract(softmax, _EXAMPLE).passed == CLAUSES
 

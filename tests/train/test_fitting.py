@@ -36,7 +36,7 @@ def same(one, other):
     return all((a == b).all() for a, b in zip(leaves(one), leaves(other), strict=True))
 
 
-@pytest.mark.parametrize("kind", ["dict", "pair", "iterator"])
+@pytest.mark.parametrize("kind", [pytest.param("dict", marks=pytest.mark.slow), "pair", "iterator"])
 def test_any_form_of_the_same_data_gives_the_same_parameters(kind):
     data = {
         "dict": ROWS,
@@ -71,7 +71,9 @@ def test_a_loss_of_ones_own_and_an_optax_optimizer_fit_a_line():
     np.testing.assert_allclose(result.state.params["b"], -1.0, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["sam", "schedule_free", "muon"])
+@pytest.mark.parametrize(
+    "name", ["sam", "schedule_free", pytest.param("muon", marks=pytest.mark.slow)]
+)
 def test_optimizers_that_want_more_than_gradients_get_it(name):
     rule = optim.optimizer(name, 0.05)
     result = fit(model(), ROWS, optimizer=rule, steps=20, batch_size=64, validation=HELD_OUT)
@@ -249,9 +251,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 AUTO = (jax.sharding.AxisType.Auto,)
 
 
-@pytest.mark.parametrize(
-    "shared", [pytest.param("examples", marks=pytest.mark.slow), "examples and vocabulary"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", ["examples", "examples and vocabulary"])
 def test_a_mesh_changes_where_a_fit_runs_and_not_what_it_learns(shared):
     tokens = RNG.integers(0, 16, 200)
     config = GPTConfig(vocab_size=16, block_size=8, layers=1, heads=2, width=16, tied=False)

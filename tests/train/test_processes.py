@@ -80,6 +80,7 @@ def assert_same(resumed, alone):
         np.testing.assert_allclose(resumed[name], wanted, rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_sigterm_to_one_of_two_processes_stops_both_and_one_process_with_eight_devices_goes_on(
     tmp_path, alone
 ):

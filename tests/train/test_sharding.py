@@ -94,7 +94,7 @@ BOTH = ("data", "model")
 # mesh, axes of the batch and of the loss's examples, vocabulary's axis, where parameters lie, by
 # which axes in parts, micro-batches
 LAYOUTS = [
-    pytest.param((8,), "data", "data", None, "fsdp", None, 2, id="FSDP"),
+    pytest.param((8,), "data", "data", None, "fsdp", None, 2, id="FSDP", marks=slow),
     pytest.param((4, 2), BOTH, "data", "model", "fsdp", None, 2, id="FSDP, vocabulary"),
     pytest.param(
         (2, 4), "data", "data", "model", "replicated", None, 2, id="data, vocabulary", marks=slow

@@ -166,7 +166,9 @@ def test_an_update_that_is_not_finite_is_skipped_though_loss_and_gradient_are_so
     jax.tree.map(np.testing.assert_array_equal, state.params, before)
 
 
-@pytest.mark.parametrize("accumulate", [2, 3, 6])
+@pytest.mark.parametrize(
+    "accumulate", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 6))]
+)
 def test_accumulation_equals_the_large_batch_whatever_the_parts_weigh(accumulate):
     config = MLPConfig(in_features=4, hidden_features=(8,), classes=3)
     rng = np.random.default_rng(1)
