@@ -1,0 +1,290 @@
+"""Membership inference: can it be told which rows a model was trained on?
+
+An attack gives every row a score, higher where it takes the row for a member. This file says how
+good such scores are; `loss_threshold_attack` makes the simplest of them, `likelihood_ratio` the
+strongest known.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Array, Bool, Num
+
+from xentjax.metrics.intervals import wilson_interval
+
+_Z_95 = NormalDist().inv_cdf(0.975)
+# The 95 % quantile of Kolmogorov's distribution: sup|F − G| of two equal ones exceeds
+# 1.358 √((m + n) / (m n)) in one of twenty.
+_KOLMOGOROV_95 = 1.3581
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingPoint:
+    """How many members are found where few others may be accused.
+
+    Attributes:
+        wanted: the highest false positive rate allowed.
+        false_positive_rate: the one reached, at most `wanted`: rates come in steps of 1 / n.
+        false_positive_high: upper end of its 95 % Wilson interval.
+        true_positive_rate: share of the members found there.
+        low: lower end of its 95 % Wilson interval, for this threshold.
+        high: upper end.
+        resolved: False where n · wanted < 1: then not one false positive is allowed, and a rate so
+            low cannot be measured with so few non-members.
+    """
+
+    wanted: float
+    false_positive_rate: float
+    false_positive_high: float
+    true_positive_rate: float
+    low: float
+    high: float
+    resolved: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class MembershipAttack:
+    """How well scores tell members from others.
+
+    Attributes:
+        auc: how often a member scores above a non-member, ties half; chance is ½.
+        auc_low: lower end of its 95 % interval.
+        auc_high: upper end.
+        advantage: the largest TPR − FPR of any threshold, of which half is the gain in accuracy
+            over a coin on as many members as others.
+        advantage_at_chance: what the advantage of scores that mean nothing exceeds in one of
+            twenty such samples. It is a maximum, so chance is not 0.
+        points: the operating points, one for each rate asked for.
+        false_positive_rates: of the ROC curve, from (0, 0) to (1, 1), one point a distinct score.
+        true_positive_rates: as many.
+        member_scores: the scores of the members.
+        nonmember_scores: of the others.
+    """
+
+    auc: float
+    auc_low: float
+    auc_high: float
+    advantage: float
+    advantage_at_chance: float
+    points: tuple[OperatingPoint, ...]
+    false_positive_rates: np.ndarray = dataclasses.field(repr=False)
+    true_positive_rates: np.ndarray = dataclasses.field(repr=False)
+    member_scores: np.ndarray = dataclasses.field(repr=False)
+    nonmember_scores: np.ndarray = dataclasses.field(repr=False)
+
+
+def membership_attack(
+    scores: Num[np.ndarray | Array, "..."],
+    members: Bool[np.ndarray | Array, "..."],
+    *,
+    false_positive_rates: Sequence[float] = (0.001, 0.01),
+) -> MembershipAttack:
+    r"""How well scores tell members from non-members: ROC, AUC, and TPR at low FPR.
+
+        AUC = Σ_{i member} Σ_{j not} (1[sᵢ > sⱼ] + ½·1[sᵢ = sⱼ]) / (m n)
+
+    The TPR at FPR ≤ x is the largest that any threshold reaches: a step, nothing is interpolated.
+    Look at it before the AUC: an attack that is sure of a few members harms these few, whatever
+    it scores on average. The interval of the AUC is DeLong's, on the logit scale; where the same
+    rows are scored for several models, each row is one draw (Obuchowski's form), and the Wilson
+    intervals of the rates count as many rows as are independent. Where the variance is 0, as with
+    perfect scores, min(m, n) disjoint pairs give a Wilson interval.
+
+    Args:
+        scores: [N], or [models, N] for the same rows under several models; higher means member.
+        members: bool, of the same shape.
+        false_positive_rates: those at which to report the true positive rate, in (0, 1).
+
+    Returns:
+        A `MembershipAttack`.
+
+    Raises:
+        ValueError: if shapes differ, a score is NaN, members or non-members are missing, or a
+            rate is outside (0, 1).
+
+    Example:
+        >>> found = membership_attack(np.array([3.0, 1.0, 2.0, 0.0]), np.array([1, 1, 0, 0], bool))
+        >>> found.auc  # of 4 pairs the member 1.0 loses to 2.0
+        0.75
+        >>> found.points[1].true_positive_rate, found.points[1].resolved  # one of two at 0 of 2
+        (0.5, False)
+
+    Reference:
+        E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Comparing the Areas under Two or More
+        Correlated Receiver Operating Characteristic Curves, 1988. N. A. Obuchowski, Nonparametric
+        Analysis of Clustered ROC Curve Data, 1997. N. Carlini et al., Membership Inference Attacks
+        From First Principles, 2022.
+    """
+    scores, members = _checked(scores, members, false_positive_rates)
+    # Which row each of the flattened scores is of.
+    rows = np.broadcast_to(np.arange(scores.shape[-1]), scores.shape)
+    inside, outside = scores[members], scores[~members]
+    auc, low, high = _auc(inside, outside, rows[members], rows[~members])
+    fpr, tpr, thresholds = _roc(inside, outside)
+    points = tuple(
+        _point(wanted, fpr, tpr, thresholds, (inside, rows[members]), (outside, rows[~members]))
+        for wanted in false_positive_rates
+    )
+    independent = [np.unique(rows[mask]).size for mask in (members, ~members)]
+    chance = _KOLMOGOROV_95 * math.sqrt(sum(1 / count for count in independent))
+    return MembershipAttack(
+        auc=auc,
+        auc_low=low,
+        auc_high=high,
+        advantage=float(np.max(tpr - fpr)),
+        advantage_at_chance=min(1.0, chance),
+        points=points,
+        false_positive_rates=fpr,
+        true_positive_rates=tpr,
+        member_scores=inside,
+        nonmember_scores=outside,
+    )
+
+
+def loss_threshold_attack(
+    member_losses: Num[np.ndarray | Array, "..."],
+    nonmember_losses: Num[np.ndarray | Array, "..."],
+    *,
+    false_positive_rates: Sequence[float] = (0.001, 0.01),
+) -> MembershipAttack:
+    """Takes rows of low loss for members: the attack that needs nothing but the losses.
+
+    score = −loss. It measures what overfitting gives away on average, and bounds nothing: rows
+    that are hard for every model hide a member's lowered loss. Prefer `leave_one_out_scores` of
+    `likelihood_ratio` where shadow models can be trained.
+
+    Args:
+        member_losses: [m], nats, of rows the model was trained on.
+        nonmember_losses: [n], of rows drawn alike that it has not seen; else the attack finds the
+            difference of the rows.
+        false_positive_rates: those at which to report the true positive rate.
+
+    Returns:
+        A `MembershipAttack`.
+
+    Raises:
+        ValueError: if an argument is not one-dimensional, is empty or holds a NaN.
+
+    Example:
+        >>> found = loss_threshold_attack(np.array([0.1, 0.2]), np.array([0.15, 0.9, 0.9]))
+        >>> round(found.auc, 4)  # 0.1 is below all three, 0.2 below two: 5 / 6
+        0.8333
+
+    Reference:
+        S. Yeom, I. Giacomelli, M. Fredrikson, S. Jha, Privacy Risk in Machine Learning:
+        Analyzing the Connection to Overfitting, 2018.
+    """
+    for name, losses in (("member_losses", member_losses), ("nonmember_losses", nonmember_losses)):
+        if np.ndim(losses) != 1 or not np.size(losses):
+            raise ValueError(
+                f"{name} must be one loss a row, [rows], at least one; got shape {np.shape(losses)}"
+            )
+        if np.isnan(losses).any():
+            raise ValueError(f"{name} holds a NaN at row {np.flatnonzero(np.isnan(losses))[0]}")
+    scores = -np.concatenate([np.asarray(member_losses), np.asarray(nonmember_losses)])
+    members = np.arange(scores.size) < np.size(member_losses)
+    return membership_attack(scores, members, false_positive_rates=false_positive_rates)
+
+
+def _checked(scores, members, rates):
+    scores, members = np.asarray(scores, np.float64), np.asarray(members)
+    if scores.ndim not in (1, 2) or scores.shape != members.shape:
+        raise ValueError(
+            "scores and members must both be [N] or [models, N], got "
+            f"{scores.shape} and {members.shape}"
+        )
+    if np.isnan(scores).any():
+        position = tuple(int(index) for index in np.argwhere(np.isnan(scores))[0])
+        raise ValueError(f"scores holds a NaN at {position}; leave such rows out and say so")
+    if not members.any() or members.all():
+        raise ValueError(
+            f"members: got {members.sum()} members among {members.size}, wanted some of both"
+        )
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise ValueError(f"false_positive_rates must lie in (0, 1), got {rate}")
+    return scores, members
+
+
+def _auc(inside, outside, inside_rows, outside_rows):
+    """The AUC and the ends of its interval."""
+    beaten, beating = _placements(inside, outside), 1 - _placements(outside, inside)
+    auc = float(beaten.mean())
+    variance = _clustered_variance(auc, (beaten, inside_rows), (beating, outside_rows))
+    # Below the rounding of a mean of many shares there is no variance to speak of.
+    if not variance > 1e-18 or not 0 < auc < 1:
+        pairs = min(np.unique(inside_rows).size, np.unique(outside_rows).size)
+        found = wilson_interval(auc * pairs, float(pairs))
+        return auc, float(found.low), float(found.high)
+    centre = math.log(auc / (1 - auc))
+    half = _Z_95 * math.sqrt(variance) / (auc * (1 - auc))
+    low, high = (0.5 * (1 + math.tanh(0.5 * end)) for end in (centre - half, centre + half))
+    return auc, low, high
+
+
+def _placements(scores, others):
+    """Of each score the share of the others that it beats, ties half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, scores, "left")
+    return 0.5 * (below + np.searchsorted(ordered, scores, "right")) / others.size
+
+
+def _clustered_variance(auc, members, others):
+    """Obuchowski's variance of an AUC whose scores come in rows; DeLong's where a row has one."""
+    rows = 1 + max(members[1].max(), others[1].max())
+    deviations, count = [], []
+    for placements, row in (members, others):
+        deviations.append(np.bincount(row, placements - auc, minlength=rows))
+        count.append(np.unique(row).size)
+    if min(count) < 2:
+        return 0.0
+    m, n = len(members[0]), len(others[0])
+    squares = [np.sum(d**2) * c / (c - 1) for d, c in zip(deviations, count, strict=True)]
+    drawn = np.unique(np.concatenate([members[1], others[1]])).size
+    product = np.sum(deviations[0] * deviations[1]) * drawn / (drawn - 1)
+    return squares[0] / m**2 + squares[1] / n**2 + 2 * product / (m * n)
+
+
+def _roc(inside, outside):
+    """FPR and TPR of "score ≥ threshold", from the highest threshold down, after (0, 0)."""
+    thresholds = np.unique(np.concatenate([inside, outside]))[::-1]
+    rates = [
+        (scores.size - np.searchsorted(np.sort(scores), thresholds, "left")) / scores.size
+        for scores in (outside, inside)
+    ]
+    fpr, tpr = (np.concatenate([[0.0], rate]) for rate in rates)
+    return fpr, tpr, np.concatenate([[np.inf], thresholds])
+
+
+def _point(wanted, fpr, tpr, thresholds, members, others):
+    # 0.07 · 100 false positives are 7, whatever the roundings.
+    chosen = np.flatnonzero(fpr <= wanted * (1 + 1e-12))[-1]
+    accused, found = (scores >= thresholds[chosen] for scores in (others[0], members[0]))
+    low, high = _rate_interval(found, members[1])
+    return OperatingPoint(
+        wanted=wanted,
+        false_positive_rate=float(fpr[chosen]),
+        false_positive_high=_rate_interval(accused, others[1])[1],
+        true_positive_rate=float(tpr[chosen]),
+        low=low,
+        high=high,
+        resolved=bool(others[0].size * wanted * (1 + 1e-12) >= 1),
+    )
+
+
+def _rate_interval(hits, rows):
+    """Wilson's interval of a share, with as many trials as the rows make independent ones."""
+    share, count, drawn = hits.mean(), hits.size, np.unique(rows).size
+    independent = float(drawn)
+    if drawn == count or drawn < 2:
+        pass
+    elif 0 < share < 1:
+        by_row = np.bincount(rows, hits - share)
+        variance = drawn / (drawn - 1) * np.sum(by_row**2) / count**2
+        # Never fewer than the rows: what one row says twice is at most the same.
+        independent = float(np.clip(share * (1 - share) / max(variance, 1e-300), drawn, count))
+    ends = wilson_interval(share * independent, independent)
+    return float(ends.low), float(ends.high)
