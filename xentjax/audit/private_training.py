@@ -120,7 +120,7 @@ def train_private(
     _check(features, labels, clip_norm)
     rows = len(features)
     if largest_batch is None:
-        largest_batch = min(rows, math.ceil(batch_size + 6 * math.sqrt(batch_size)))
+        largest_batch = min(rows, math.ceil(batch_size + 6 * math.sqrt(max(batch_size, 0))))
     budget = {
         "rows": rows,
         "batch_size": batch_size,

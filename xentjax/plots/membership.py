@@ -35,7 +35,7 @@ def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BinaryIO) -> 
     figure = new_figure("How many members are found", size=(7.0, 4.6))
     panel = figure.subplots()
     smallest = min(1 / attack.nonmember_scores.size for attack in attacks.values())
-    floor = 10.0 ** np.floor(np.log10(min(smallest, 0.01)))
+    floor = float(np.clip(10.0 ** np.floor(np.log10(smallest)), 1e-4, 1e-2))
     panel.plot([floor, 1], [floor, 1], color=_REFERENCE, lw=1.1, ls=(0, (5, 3)), label="chance")
     for (name, attack), colour, style in zip(attacks.items(), _COLOURS, _STYLES, strict=False):
         _draw_curve(panel, name, attack, colour, style, floor)
@@ -78,7 +78,7 @@ def draw_membership_scores(attack: Any, target: Path | BinaryIO, *, score: str =
         panel.stairs(shares, edges, color=colour, fill=fill, lw=1.8, label=name)
     panel.set(xlabel=f"{score} (higher: taken for a member)", ylabel="share of rows")
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    panel.legend(frameon=False, loc="upper left", fontsize=10)
+    panel.legend(frameon=False, loc="best", fontsize=10)
     plain(panel)
     save(figure, target)
 
