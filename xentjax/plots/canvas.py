@@ -1,7 +1,8 @@
 """The canvas: one look for all pictures, and what to say where matplotlib is missing."""
 
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 
 def require_matplotlib() -> None:
@@ -29,7 +30,7 @@ def new_figure(title: str, *, size: tuple[float, float]) -> Any:
     return figure
 
 
-def save(figure: Any, target: Path | BinaryIO) -> None:
+def save(figure: Any, target: Path | BufferedIOBase) -> None:
     """Writes a figure: to a path in the format of its suffix, to an open file as SVG.
 
     The same figure gives the same bytes.
