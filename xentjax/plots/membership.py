@@ -1,8 +1,9 @@
 """Pictures of membership attacks: the ROC where few may be accused, and the scores behind it."""
 
 from collections.abc import Mapping
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _MEMBERS, _OTHERS, _REFERENCE = "#c8452f", "#9db4c8", "#4a4a4a"
 _BINS = 40
 
 
-def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BinaryIO) -> None:
+def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BufferedIOBase) -> None:
     """Draws the ROC of attacks on logarithmic axes, so that the rates that matter have room.
 
     The chance line is TPR = FPR; above it an attack finds members. Bars are the 95 % intervals at
@@ -50,7 +51,9 @@ def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BinaryIO) -> 
     save(figure, target)
 
 
-def draw_membership_scores(attack: Any, target: Path | BinaryIO, *, score: str = "score") -> None:
+def draw_membership_scores(
+    attack: Any, target: Path | BufferedIOBase, *, score: str = "score"
+) -> None:
     """Draws the scores of members and of others over each other.
 
     Args:

@@ -62,7 +62,8 @@ def test_a_model_that_treats_all_rows_alike_is_not_accused():
     accused = [
         privacy_section(subject(seed, (400, 300, 300)), shadows=0).verdict for seed in range(5)
     ]
-    # Areas of 400 × 300 pairs have a deviation of 0.022: 0.6 is 4.5 of them away.
+    # Areas of 400 × 300 pairs have a deviation of 0.022: 0.6 is 4.5 of them away, or 2.6 from the
+    # end of the interval; 5 % found at 3 false alarms of 300 are as far.
     assert set(accused) == {"good"}
 
 

@@ -15,6 +15,9 @@ from xentjax.plots.membership import draw_membership_roc, draw_membership_scores
 _AUC_BOUND = 0.6
 # Five times chance where one row in a hundred is accused wrongly.
 _FOUND_BOUND = 0.05
+# So far from ½ an attack that ought to find nothing shows that the splits differ; the interval
+# alone would say so in one of twenty audits.
+_NULL_BOUND = 0.05
 _ONE_PERCENT = 1  # the place of the 1 % among the operating points
 
 Attacks: TypeAlias = Mapping[str, MembershipAttack]
@@ -57,15 +60,18 @@ def attack_measures(name: str, attack: MembershipAttack) -> list[Measure]:
 
 def null_measure(name: str, null: MembershipAttack) -> Measure:
     """The area of an attack where there is nothing to find."""
-    chance = null.auc_low <= 0.5 <= null.auc_high
     return Measure(
         f"null: area under the ROC ({name})",
         null.auc,
         null.auc_low,
         null.auc_high,
-        good="an interval around 0.5: there is nothing to find",
-        verdict="good" if chance else "watch",
+        good="near 0.5: there is nothing to find",
+        verdict="watch" if _finds_something(null) else "good",
     )
+
+
+def _finds_something(null: MembershipAttack) -> bool:
+    return null.auc_low > 0.5 + _NULL_BOUND or null.auc_high < 0.5 - _NULL_BOUND
 
 
 def unresolved_rates(attacks: Attacks) -> list[str]:
@@ -169,26 +175,31 @@ def attack_finding(attacks: Attacks, shadows: int) -> str:
         f"picks the right one in {own.auc:.0%} of the cases (95 % interval {own.auc_low:.0%} to "
         f"{own.auc_high:.0%}; a coin: 50 %)."
     )
-    cohort = attacks.get("likelihood ratio, shadow models")
-    if cohort is None:
+    if "likelihood ratio, shadow models" not in attacks:
         return text
-    point = cohort.points[_ONE_PERCENT]
+    alike = attacks["likelihood ratio, shadow models"]
+    this = attacks["likelihood ratio, this model"]
+    point = alike.points[_ONE_PERCENT]
     text += (
-        f" One who also trains {shadows} models like it on data that overlap: {cohort.auc:.0%} "
-        f"({cohort.auc_low:.0%} to {cohort.auc_high:.0%})"
+        f" The likelihood-ratio attack, which compares with {shadows} shadow models: {_share(this)} "
+        f"on this model, {_share(alike)} on models trained alike"
     )
     if not point.resolved:
         return text + "."
     return text + (
-        f", and while accusing 1 % of the others wrongly finds {point.true_positive_rate:.1%} of "
-        f"the members ({point.low:.1%} to {point.high:.1%}; by chance 1 %)."
+        f", of whose members it finds {point.true_positive_rate:.1%} ({point.low:.1%} to "
+        f"{point.high:.1%}) while accusing 1 % of the others (by chance 1 %)."
     )
+
+
+def _share(attack: MembershipAttack) -> str:
+    return f"{attack.auc:.0%} ({attack.auc_low:.0%} to {attack.auc_high:.0%})"
 
 
 def attack_advice(verdict: Verdict, nulls: Attacks) -> list[str]:
     """What to do next."""
     advice = []
-    if any(not null.auc_low <= 0.5 <= null.auc_high for null in nulls.values()):
+    if any(_finds_something(null) for null in nulls.values()):
         advice.append(
             "An attack found something where there is nothing (see null): the splits may differ "
             "in more than membership, so take the other figures with care. See the section on "

@@ -81,7 +81,9 @@ def privacy_section(
     verdict = worst([measure.verdict for measure in measures])
     if private:
         say("training a private model")
-        beside = compare_with_private(subject, found.attacks[_OWN], epsilon=epsilon, seed=seed)
+        beside = compare_with_private(
+            subject, found.attacks, found.cohort, epsilon=epsilon, seed=seed
+        )
     else:
         beside = PrivateComparison(
             unmeasured=[
