@@ -33,7 +33,7 @@ def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BufferedIOBas
     """
     if not 1 <= len(attacks) <= len(_COLOURS):
         raise ValueError(f"attacks must be 1 to {len(_COLOURS)}, got {len(attacks)}")
-    figure = new_figure("How many members are found", size=(7.0, 4.6))
+    figure = new_figure("How many members are found", size=(7.0, 4.4 + 0.2 * len(attacks)))
     panel = figure.subplots()
     smallest = min(1 / attack.nonmember_scores.size for attack in attacks.values())
     floor = float(np.clip(10.0 ** np.floor(np.log10(smallest)), 1e-4, 1e-2))
@@ -45,7 +45,8 @@ def draw_membership_roc(attacks: Mapping[str, Any], target: Path | BufferedIOBas
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axis.set_minor_formatter(lambda *_: "")
-    panel.legend(frameon=False, loc="lower right", fontsize=10)
+    # Below: wherever curves run above chance they fill the one corner, and at chance the other.
+    figure.legend(frameon=False, loc="outside lower center", fontsize=10)
     plain(panel)
     panel.set(xlim=(floor, 1))
     save(figure, target)
@@ -68,7 +69,7 @@ def draw_membership_scores(
     everyone = np.concatenate([inside, outside])
     everyone = everyone[np.isfinite(everyone)]
     # The far tails would leave the middle a single bar; what lies beyond is put into the last ones.
-    low, high = np.quantile(everyone, [0.005, 0.995]) if everyone.size else (0.0, 1.0)
+    low, high = np.quantile(everyone, [0.02, 0.98]) if everyone.size else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     figure = new_figure("Scores of members and of others", size=(7.0, 4.0))
     panel = figure.subplots()

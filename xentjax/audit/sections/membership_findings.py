@@ -181,7 +181,7 @@ def attack_finding(attacks: Attacks, shadows: int) -> str:
     this = attacks["likelihood ratio, this model"]
     point = alike.points[_ONE_PERCENT]
     text += (
-        f" The likelihood-ratio attack, which compares with {shadows} shadow models: {_share(this)} "
+        f" The likelihood-ratio attack with {shadows} shadow models: {_share(this)} "
         f"on this model, {_share(alike)} on models trained alike"
     )
     if not point.resolved:
