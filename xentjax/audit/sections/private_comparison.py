@@ -165,6 +165,7 @@ def _promise(private: PrivateTraining, right: np.ndarray, own: np.ndarray) -> st
     return (
         f"A private training (DP-SGD, ε = {private.epsilon:.1f}, δ = {private.delta:.0e}) of the "
         f"same kind of model reaches {right.mean():.1%} on test instead of {own.mean():.1%}, and "
-        f"promises: {promise}. `train_private` of xentjax.audit.private_training makes one; more "
-        "rows and larger batches make it cheaper."
+        f"promises: {promise}. What was taken from the rows before, such as means to scale them by "
+        "or settings chosen by them, is not in this promise. `train_private` of "
+        "xentjax.audit.private_training makes one; more rows and larger batches make it cheaper."
     )
