@@ -41,7 +41,7 @@ class Spoken:
 def test_every_row_is_judged_by_models_that_never_saw_it(monkeypatch):
     cohorts = []
 
-    def spy(make_model, features, labels, *, members, **_):
+    def spy(_, __, labels, *, members, **___):
         cohorts.append(Spoken(members, labels))
         return cohorts[0]
 

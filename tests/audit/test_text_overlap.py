@@ -90,8 +90,8 @@ def test_lines_count_from_their_shortest_length_on():
         "return x\nlong and shared",
         shortest=9,
     )
-    assert (found.count, found.shared, found.commonest) == (2, 1, ("long and shared",))
-    assert shared_lines("", "x").count == 0
+    assert (found.lines, found.shared, found.commonest) == (2, 1, ("long and shared",))
+    assert shared_lines("", "x").lines == 0
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class SharedSpan(NamedTuple):
 class SharedLines(NamedTuple):
     """Of the lines of a held-out text that are long enough to count, those that train has."""
 
-    count: int
+    lines: int
     shared: int
     commonest: tuple[str, ...]  # of the shared ones
 
@@ -142,7 +142,7 @@ def shared_lines(test: str, train: str, *, shortest: int = 20) -> SharedLines:
 
     Example:
         >>> found = shared_lines("some text\nanother\n", "first\nsome text", shortest=3)
-        >>> found.count, found.shared
+        >>> found.lines, found.shared
         (2, 1)
     """
     if shortest < 1:
