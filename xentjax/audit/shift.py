@@ -42,9 +42,9 @@ def kolmogorov_smirnov(
         D = max_x |F₁(x) − F₂(x)|
 
     P-values are exact (lattice paths) up to 4 million pairs of rows, Kolmogorov's limit beyond or
-    below 10⁻⁹ (where it may be off by a factor of two); with ties, as of whole numbers, they are too large (careful). Prefer it to see
-    which feature moved; prefer `two_sample_classifier` for shifts in how features go together,
-    which it cannot see.
+    below 10⁻⁹ (where it may be off by a factor of two); with ties, as of whole numbers, they are
+    too large, which is careful. Prefer it to see which feature moved; prefer
+    `two_sample_classifier` for shifts in how features go together, which it cannot see.
 
     Args:
         first: [N, F], finite.
@@ -186,7 +186,7 @@ def two_sample_classifier(
         seed=seed,
         steps=steps,
         learning_rate=0.03,
-        together=32,
+        together=1,  # so small that side by side they only wait for their gathers
     )
     scores = logits[..., 1] - logits[..., 0]
     null = np.array([float(roc_auc(s, row)) for s, row in zip(scores[1:], labels[1:], strict=True)])
