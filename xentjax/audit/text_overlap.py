@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 
 from xentjax.metrics import bootstrap_interval
 
@@ -44,8 +44,8 @@ class SharedLines(NamedTuple):
 
 
 def shared_windows(
-    test: Int[np.ndarray, " N"],
-    train: Int[np.ndarray, " M"],
+    test: Integer[np.ndarray, " N"],
+    train: Integer[np.ndarray, " M"],
     *,
     length: int,
     block: int = 512,
@@ -90,7 +90,9 @@ def shared_windows(
     return SharedWindows(length, hits, float(hits.mean()), low, high)
 
 
-def longest_shared_span(test: Int[np.ndarray, " N"], train: Int[np.ndarray, " M"]) -> SharedSpan:
+def longest_shared_span(
+    test: Integer[np.ndarray, " N"], train: Integer[np.ndarray, " M"]
+) -> SharedSpan:
     """The longest run of test tokens that train has word for word, exact.
 
     Args:
@@ -123,6 +125,26 @@ def longest_shared_span(test: Int[np.ndarray, " N"], train: Int[np.ndarray, " M"
     places = _first_shared(_pair_names(names, names, low - known), len(train), low)
     assert places is not None
     return SharedSpan(low, *places)
+
+
+def repeated_share(tokens: Integer[np.ndarray, " N"], *, length: int) -> float:
+    """The share of windows of some length that occurred in the same text before.
+
+    Args:
+        tokens: a text, at least `length` tokens.
+        length: tokens of a window, at least 1.
+
+    Raises:
+        ValueError: if the text is shorter than a window, or length is below 1.
+
+    Example:
+        >>> repeated_share(np.array([1, 2, 1, 2, 3]), length=2)  # 12 21 12 23: one of four
+        0.25
+    """
+    if not 1 <= length <= len(tokens):
+        raise ValueError(f"length must lie in [1, {len(tokens)}], the tokens there are: {length}")
+    names = _window_names(tokens, length)
+    return 1 - (int(names.max()) + 1) / len(names)
 
 
 def shared_lines(test: str, train: str, *, shortest: int = 20) -> SharedLines:

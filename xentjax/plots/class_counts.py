@@ -39,7 +39,8 @@ def draw_class_counts(
     figure = new_figure("Rows of each class", size=(7.0, 3.8))
     panel = figure.subplots()
     _draw_bars(panel, {split: np.asarray(row) for split, row in counts.items()}, kept)
-    texts = [names[k] if len(names[k]) <= 12 else names[k][:11] + "…" for k in kept]
+    shown = [names[int(k)] for k in kept]
+    texts = [name if len(name) <= 12 else name[:11] + "…" for name in shown]
     slanted = sum(map(len, texts)) > 60
     panel.set_xticks(
         range(len(kept)),

@@ -1,0 +1,96 @@
+"""The part about shift: whether test rows come from where the training rows come from."""
+
+import numpy as np
+
+from xentjax.audit.classifier import Classifier
+from xentjax.audit.section import Measure, picture
+from xentjax.audit.sections.part import Part
+from xentjax.audit.shift import kolmogorov_smirnov, two_sample_classifier
+from xentjax.plots.shift import draw_shift
+
+# An AUC of 0.6 is a gap of 0.36 standard deviations in the best direction: Φ(0.36/√2) = 0.6.
+_AUC = 0.6
+_P_VALUE = 0.05
+_FEWEST_ROWS = 20
+
+
+def moved_features_part(subject: Classifier, *, seed: int) -> Part:
+    """Whether train and test differ, in any feature or all together."""
+    train, test = (
+        rows.features.reshape(len(rows.features), int(np.prod(rows.features.shape[1:])))
+        for rows in (subject.train, subject.test)
+    )
+    if min(len(train), len(test)) < _FEWEST_ROWS:
+        return Part(
+            unmeasured=[
+                f"Shift from train to test: needs {_FEWEST_ROWS} rows of each, and there are "
+                f"{len(train)} and {len(test)}. Hold more rows out."
+            ]
+        )
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        return Part(
+            unmeasured=[
+                "Shift from train to test: some features are NaN or infinite. Fill them in or "
+                "drop those rows."
+            ]
+        )
+    together = two_sample_classifier(train, test, seed=seed)
+    each = kolmogorov_smirnov(train, test)
+    worst_feature = int(each.distances.argmax())
+    names = _feature_names(subject, train.shape[1])
+    apart = together.p_value <= _P_VALUE and together.low > 0.5
+    alike = not apart and each.adjusted.min() >= _P_VALUE
+    measures = [
+        Measure(
+            "AUC of telling test from train",
+            together.auc,
+            together.low,
+            together.high,
+            good=f"0.5; with permuted rows it is {together.null.min():.2f} to "
+            f"{together.null.max():.2f}",
+            verdict="act" if apart and together.low > _AUC else "watch" if apart else "good",
+        ),
+        Measure(
+            f"largest gap of one feature's distributions ({names[worst_feature]})",
+            float(each.distances[worst_feature]),
+            good="near 0",
+            verdict="good" if each.adjusted[worst_feature] >= _P_VALUE else "watch",
+        ),
+        Measure(
+            f"its p-value, corrected for {len(names)} features",
+            float(each.adjusted[worst_feature]),
+            good=f"above {_P_VALUE}",
+            verdict="good" if each.adjusted[worst_feature] >= _P_VALUE else "watch",
+        ),
+    ]
+    auc = f"a model tells them apart with AUC {together.auc:.2f}, where 0.5 is guessing"
+    if alike:
+        return Part(f"Test rows look like training rows: {auc}.", measures)
+    advice = [
+        "Find out how test rows were chosen: other sources, other times or sorted rows make such "
+        "shifts. If the model will meet rows like those of test, train on some of them; if not, "
+        "split again at random."
+    ]
+    drawing = picture(
+        "Features that differ most between train and test",
+        "The largest gap between the distributions of a feature in train and in test; those beyond "
+        "chance, all features considered, are marked.",
+        draw_shift,
+        each.distances,
+        each.adjusted,
+        names,
+    )
+    return Part(
+        f"Test rows differ from training rows: {auc}, and {int((each.adjusted < 0.05).sum())} of "
+        f"{len(names)} features differ by more than chance.",
+        measures,
+        pictures=[drawing],
+        advice=advice,
+    )
+
+
+def _feature_names(subject: Classifier, features: int) -> list[str]:
+    if subject.image_shape is not None and features == np.prod(subject.image_shape):
+        width = subject.image_shape[1]
+        return [f"pixel ({k // width}, {k % width})" for k in range(features)]
+    return [f"feature {k}" for k in range(features)]

@@ -1,0 +1,150 @@
+"""The part about text: passages and lines of the test that train has word for word."""
+
+import numpy as np
+
+from xentjax.audit.language_model import LanguageModel
+from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.sections.part import Part, percent
+from xentjax.audit.text_overlap import (
+    SharedWindows,
+    longest_shared_span,
+    repeated_share,
+    shared_lines,
+    shared_windows,
+)
+from xentjax.metrics import wilson_interval
+
+_SHARE = 0.01  # of the test, which then moves the loss by little
+_SHOWN = 160  # characters of the longest span
+
+
+def shared_passages_part(
+    subject: LanguageModel, *, lengths: tuple[int, ...], judged: int, seed: int
+) -> Part:
+    """Windows of tokens that occur in both, against what train repeats of itself."""
+    train, test = (np.asarray(subject.tokens[k]).astype(np.int64) for k in ("train", "test"))
+    # As long as the test, so that both have as many windows; what is left is train to it.
+    held = train[-len(test) :] if len(train) >= 2 * len(test) else train[len(train) // 2 :]
+    known = train[: len(train) - len(held)]
+    shuffled = np.random.default_rng(seed).permutation(test)
+    usable = [n for n in lengths if n <= min(len(test), len(held), len(known)) // 2]
+    if judged not in usable:
+        return Part(
+            unmeasured=[
+                f"Shared passages: the test has {len(test)} tokens and train {len(train)}, too few "
+                f"for windows of {judged}. Hold a longer text out."
+            ]
+        )
+    rows, found = [], {}
+    for n in usable:
+        own, usual, chance = (
+            shared_windows(text, base, length=n, seed=seed)
+            for text, base in ((test, train), (held, known), (shuffled, train))
+        )
+        found[n] = own, usual
+        rows.append([n, _with_interval(own), _with_interval(usual), percent(chance.share)])
+    own, usual = found[judged]
+    span = longest_shared_span(test, train)
+    verdict = _verdict(own, usual)
+    repeated = repeated_share(train, length=judged)
+    return Part(
+        _sentence(own, usual, span.length, verdict),
+        measures=[
+            Measure(
+                f"test windows of {judged} tokens found in train word for word",
+                own.share,
+                own.low,
+                own.high,
+                "share",
+                good=f"below {percent(_SHARE)}, or as train repeats itself: {percent(usual.share)}",
+                verdict=verdict,
+            ),
+            Measure(
+                f"training windows of {judged} tokens that train had before",
+                repeated,
+                unit="share",
+                good="small",
+            ),
+            Measure("longest passage in both", float(span.length), unit="tokens", good="short"),
+        ],
+        grids=[
+            Grid(
+                "Passages in both, by length",
+                ["tokens", "test in train", "end of train in the rest of it", "shuffled test"],
+                rows,
+                "The second column is what a text of this kind repeats of itself; the last is "
+                f"chance. The longest passage: {_shown(subject, test, span)}",
+            )
+        ],
+        advice=[] if verdict == "good" else [_ADVICE[verdict]],
+    )
+
+
+_ADVICE = {
+    "act": "Remove from train the passages that test has, or hold other text out: their loss "
+    "measures memory. Deduplicate by document before splitting.",
+    "watch": "Part of the test loss measures repetition. Report the loss on the windows that train "
+    "does not have beside the whole.",
+}
+
+
+def shared_lines_part(subject: LanguageModel) -> Part:
+    """Lines of the test that train has too."""
+    train, test = (
+        subject.tokenizer.decode(np.asarray(subject.tokens[k])) for k in ("train", "test")
+    )
+    found = shared_lines(test, train)
+    if not found.lines:
+        return Part(unmeasured=["Shared lines: the test has no line of 20 characters or more."])
+    interval = wilson_interval(found.shared, found.lines)
+    low = float(interval.low)
+    grids = []
+    if found.shared:
+        lines = [[line if len(line) <= 80 else f"{line[:79]}…"] for line in found.commonest]
+        grids.append(Grid("Lines in both, commonest first", ["line"], lines))
+    return Part(
+        f"{found.shared} of {found.lines} longer lines of the test are in train too.",
+        measures=[
+            Measure(
+                "test lines of 20 characters or more that train has",
+                found.shared / found.lines,
+                low,
+                float(interval.high),
+                "share",
+                good="below 5 %: headings and boilerplate recur",
+                verdict="watch" if low > 0.05 else "good",
+            )
+        ],
+        grids=grids,
+    )
+
+
+def _verdict(own: SharedWindows, usual: SharedWindows) -> Verdict:
+    """Bad is more than a hundredth, and more than the text repeats of itself anyway."""
+    if own.low > _SHARE and own.low > usual.high:
+        return "act"
+    # A test of less than two blocks has no interval; then its very windows are the measure.
+    return "watch" if max(own.share, own.high if own.low > 0 else 0) > _SHARE else "good"
+
+
+def _sentence(own: SharedWindows, usual: SharedWindows, longest: int, verdict: Verdict) -> str:
+    share = (
+        f"{percent(own.share)} of the test's windows of {own.length} tokens are in train word for "
+        f"word (the end of train repeats {percent(usual.share)} of the rest of it); the longest "
+        f"passage in both has {longest} tokens."
+    )
+    said = {
+        "act": "The test repeats training text: ",
+        "watch": "Test and train share passages: ",
+        "good": "Test and train share few passages: ",
+    }
+    return said[verdict] + share
+
+
+def _with_interval(found: SharedWindows) -> str:
+    return f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
+
+
+def _shown(subject, test, span) -> str:
+    text = subject.tokenizer.decode(test[span.test_start : span.test_start + span.length])
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
