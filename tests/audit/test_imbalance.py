@@ -15,7 +15,8 @@ def test_effective_classes_are_exp_of_scipys_entropy_and_even_classes_count_full
     assert found.effective_low < wanted < found.effective_high
     even = class_balance(np.repeat(np.arange(5), 20), 5)
     assert even.effective_classes == pytest.approx(5, rel=1e-12)
-    assert even.ratio == 1
+    assert even.effective_low <= even.effective_classes <= even.effective_high
+    assert even.ratio == even.ratio_low == 1
 
 
 def test_a_class_without_rows_makes_the_ratio_infinite_and_is_no_effective_class():
@@ -23,6 +24,13 @@ def test_a_class_without_rows_makes_the_ratio_infinite_and_is_no_effective_class
     assert found.ratio == np.inf
     assert found.effective_classes == pytest.approx(2, rel=1e-12)
     assert found.ratio_high == np.inf
+
+
+def test_the_interval_of_the_ratio_is_wilsons_of_the_two_classes():
+    found = class_balance(np.repeat([0, 1, 2], [60, 20, 40]), 3)
+    wanted = scipy.stats.binomtest(60, 80).proportion_ci(method="wilson")
+    assert found.ratio_low == pytest.approx(wanted.low / (1 - wanted.low), rel=1e-5)
+    assert found.ratio_high == pytest.approx(wanted.high / (1 - wanted.high), rel=1e-5)
 
 
 def test_the_interval_of_the_effective_number_covers_the_true_one():

@@ -59,12 +59,15 @@ def class_counts(labels: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray,
 def class_balance(
     labels: Int[np.ndarray, " N"], classes: int, *, seed: int = 0, resamples: int = 1000
 ) -> ClassBalance:
-    r"""The imbalance ratio and the effective number of classes, with bootstrap intervals.
+    r"""The imbalance ratio and the effective number of classes, with intervals.
 
         ratio = max_c n_c / min_c n_c,    effective = exp(−Σ_c (n_c/N) log (n_c/N))
 
     The ratio looks at the two extremes only and is wild for rare classes; the effective number
     looks at all: of 10 classes, 9.9 is even and 2 means that two of them hold nearly everything.
+    The interval of the ratio is Wilson's, of the larger class's share among the rows of the two;
+    that of the effective number is the spread of resampled rows about the number itself, since
+    resampling alone makes classes look less even.
 
     Args:
         labels: int [N], at least one.
@@ -73,7 +76,7 @@ def class_balance(
         resamples: how often.
 
     Returns:
-        `ClassBalance`, the ends of its intervals at 2.5 and 97.5 %.
+        `ClassBalance`, its intervals at 95 %.
 
     Raises:
         ValueError: if labels are empty or out of range.
@@ -90,16 +93,14 @@ def class_balance(
     if not len(labels):
         raise ValueError("labels must hold at least one row, got none")
     drawn = np.random.default_rng(seed).multinomial(len(labels), counts / len(labels), resamples)
-    ratios = np.quantile(_ratio(drawn), [0.025, 0.975], method="nearest")
-    effective = np.quantile(_effective(drawn), [0.025, 0.975])
+    estimate, resampled = min(float(_effective(counts)), float(classes)), _effective(drawn)
+    low, high = np.quantile(resampled - resampled.mean(), [0.025, 0.975])
     return ClassBalance(
         counts,
-        float(_ratio(counts)),
-        float(ratios[0]),
-        float(ratios[1]),
-        float(_effective(counts)),
-        float(effective[0]),
-        float(effective[1]),
+        *_ratio(int(counts.max()), int(counts.min())),
+        effective_classes=estimate,
+        effective_low=max(1.0, estimate + float(low)),
+        effective_high=min(float(classes), estimate + float(high)),
     )
 
 
@@ -109,7 +110,7 @@ def recall_half_widths(
     """How well a class's recall can be known from so many test rows.
 
     Half the width of the 95 % Wilson interval at the given recall. A class whose half-width is
-    0.1 or more is too rare to judge: a recall of 90 % cannot be told from one of 80 %.
+    0.15 or more is too rare to judge: a recall of 90 % cannot be told from one of 75 %.
 
     Args:
         counts: test rows of each class.
@@ -192,9 +193,12 @@ def _chi_square(tables):
     return ((tables - expected) ** 2 / expected).sum((-1, -2))
 
 
-def _ratio(counts):
-    smallest = counts.min(axis=-1)
-    return np.where(smallest > 0, counts.max(axis=-1) / np.maximum(smallest, 1), np.inf)
+def _ratio(largest: int, smallest: int) -> tuple[float, float, float]:
+    """The ratio and its interval, never below 1: the larger is the larger."""
+    share = wilson_interval(largest, largest + smallest)
+    ends = [float(end) / (1 - float(end)) if end < 1 else float("inf") for end in share]
+    ratio = largest / smallest if smallest else float("inf")
+    return ratio, max(1.0, ends[0]), ends[1]
 
 
 def _effective(counts):

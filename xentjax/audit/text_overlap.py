@@ -14,7 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from xentjax.metrics import bootstrap_interval
+from xentjax.metrics import bootstrap_interval, wilson_interval
+
+# Fewer say nothing of how blocks differ.
+_FEWEST_BLOCKS = 6
 
 
 class SharedWindows(NamedTuple):
@@ -65,7 +68,7 @@ def shared_windows(
         seed: of the bootstrap.
 
     Returns:
-        `SharedWindows`; with fewer than two blocks the interval is [0, 1].
+        `SharedWindows`; with fewer than six blocks the interval is [0, 1].
 
     Raises:
         ValueError: if the test is shorter than a window, or an option is below 1.
@@ -218,11 +221,15 @@ def _first_shared(names: np.ndarray, train: int, length: int) -> tuple[int, int]
 def _block_interval(hits: np.ndarray, block: int, seed: int) -> tuple[float, float]:
     """The interval of the share, whole blocks resampled; the last may be short."""
     starts = np.arange(0, len(hits), block)
-    if len(starts) < 2:
+    if len(starts) < _FEWEST_BLOCKS:
         return 0.0, 1.0
     found = np.add.reduceat(hits.astype(np.float32), starts)
     sizes = np.diff(np.append(starts, len(hits))).astype(np.float32)
-    interval = bootstrap_interval(jax.random.key(seed), _share, found, sizes)
+    if hits.all() or not hits.any():
+        # Resamples of equal blocks are equal; what is known is how many blocks there were.
+        interval = wilson_interval(len(starts) * int(hits[0]), len(starts))
+    else:
+        interval = bootstrap_interval(jax.random.key(seed), _share, found, sizes)
     return float(interval.low), float(interval.high)
 
 

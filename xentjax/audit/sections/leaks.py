@@ -56,10 +56,10 @@ def leaks_part(subject: Classifier) -> Part:
             f"({_chance_text(chance)}), so only exact copies are counted. Compare the sources of "
             "the rows instead."
         )
-    same, more_advice = _copy_measures(subject, copies)
+    same, more_advice, more = _copy_measures(subject, copies)
     held = find_leaks(scaled["validation"], scaled["train"], threshold=threshold).near
     return Part(
-        sentence=sentence,
+        sentence=" ".join([sentence, *more]),
         measures=[*leaked, *same],
         grids=_grids(subject, found, int(held.sum())),
         advice=[*advice, *more_advice],
@@ -137,8 +137,8 @@ def _accuracy(name: str, right: np.ndarray) -> Measure:
     )
 
 
-def _copy_measures(subject: Classifier, copies: int) -> tuple[list[Measure], list[str]]:
-    """Copies within train, and copies anywhere that carry different labels."""
+def _copy_measures(subject: Classifier, copies: int) -> tuple[list[Measure], list[str], list[str]]:
+    """Copies within train, and copies anywhere with different labels: measures, advice, words."""
     rows = (subject.train, subject.validation, subject.test)
     n = len(subject.train.labels)
     interval = wilson_interval(copies, n)
@@ -166,15 +166,17 @@ def _copy_measures(subject: Classifier, copies: int) -> tuple[list[Measure], lis
             verdict="act" if share.low > _SHARE else "watch" if number else "good",
         ),
     ]
-    advice = []
+    advice, said = [], []
     if measures[0].verdict != "good":
+        said.append(f"{copies} of {n} training rows ({percent(copies / n)}) have a copy in train.")
         advice.append("Copies in train weigh double: remove them, or see that they are meant.")
     if number:
+        said.append(f"{number} rows have exact copies that carry another label.")
         advice.append(
             f"{number} rows have exact copies with another label: at most one is right, or the "
             "features do not tell these classes apart."
         )
-    return measures, advice
+    return measures, advice, said
 
 
 def _grids(subject: Classifier, found: Leaks, validation: int) -> list[Grid]:

@@ -15,6 +15,7 @@ from xentjax.audit.text_overlap import (
 from xentjax.metrics import wilson_interval
 
 _SHARE = 0.01  # of the test, which then moves the loss by little
+_FEWEST_LINES = 20
 _SHOWN = 160  # characters of the longest span
 
 
@@ -94,8 +95,13 @@ def shared_lines_part(subject: LanguageModel) -> Part:
         subject.tokenizer.decode(np.asarray(subject.tokens[k])) for k in ("train", "test")
     )
     found = shared_lines(test, train)
-    if not found.lines:
-        return Part(unmeasured=["Shared lines: the test has no line of 20 characters or more."])
+    if found.lines < _FEWEST_LINES:
+        return Part(
+            unmeasured=[
+                f"Shared lines: the test has {found.lines} lines of 20 characters or more, and "
+                f"{_FEWEST_LINES} are needed to tell. Hold a longer text out."
+            ]
+        )
     interval = wilson_interval(found.shared, found.lines)
     low = float(interval.low)
     grids = []
@@ -123,7 +129,7 @@ def _verdict(own: SharedWindows, usual: SharedWindows) -> Verdict:
     """Bad is more than a hundredth, and more than the text repeats of itself anyway."""
     if own.low > _SHARE and own.low > usual.high:
         return "act"
-    # A test of less than two blocks has no interval; then its very windows are the measure.
+    # A test of few blocks has no interval; then its very windows are the measure.
     return "watch" if max(own.share, own.high if own.low > 0 else 0) > _SHARE else "good"
 
 
