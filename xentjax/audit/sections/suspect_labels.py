@@ -136,9 +136,11 @@ def _measures(search: _Search, seed: int) -> tuple[list[Measure], float]:
     trial = wilson_interval(found, int(search.moved.sum()))
     ranking = bootstrap_interval(
         jax.random.key(seed),
-        average_precision,
+        _precision,
         -search.planted.normalized_margin.astype(np.float32),
         search.moved,
+        # Errors that the data had before are no false alarms of the trial.
+        search.moved | ~search.given.both,
         resamples=300,
     )
     share = search.moved.mean()
@@ -169,6 +171,10 @@ def _measures(search: _Search, seed: int) -> tuple[list[Measure], float]:
             verdict="watch" if float(ranking.estimate) < 0.5 else "good",
         ),
     ], wrong
+
+
+def _precision(scores, moved, counted):
+    return average_precision(scores, moved, where=counted)
 
 
 def _known(low, high) -> tuple[float | None, float | None]:
