@@ -1,5 +1,7 @@
 """The part about text: passages and lines of the test that train has word for word."""
 
+import math
+
 import numpy as np
 
 from xentjax.audit.language_model import LanguageModel
@@ -127,10 +129,15 @@ def shared_lines_part(subject: LanguageModel) -> Part:
 
 def _verdict(own: SharedWindows, usual: SharedWindows) -> Verdict:
     """Bad is more than a hundredth, and more than the text repeats of itself anyway."""
-    if own.low > _SHARE and own.low > usual.high:
+    if own.low > _SHARE and _least_excess(own, usual) > 0:
         return "act"
     # A test of few blocks has no interval; then its very windows are the measure.
     return "watch" if max(own.share, own.high if own.low > 0 else 0) > _SHARE else "good"
+
+
+def _least_excess(own: SharedWindows, usual: SharedWindows) -> float:
+    """The lower end of the difference of two shares, of their two intervals (Newcombe 1998)."""
+    return own.share - usual.share - math.hypot(own.share - own.low, usual.high - usual.share)
 
 
 def _sentence(own: SharedWindows, usual: SharedWindows, longest: int, verdict: Verdict) -> str:
