@@ -63,9 +63,11 @@ def moved_features_part(subject: Classifier, *, seed: int) -> Part:
             verdict="good" if each.adjusted[worst_feature] >= _P_VALUE else "watch",
         ),
     ]
-    auc = f"a model tells them apart with AUC {together.auc:.2f}, where 0.5 is guessing"
+    auc = f"AUC {together.auc:.2f}, where 0.5 is guessing"
     if alike:
-        return Part(f"Test rows look like training rows: {auc}.", measures)
+        return Part(
+            f"Test rows look like training rows: a model cannot tell them apart ({auc}).", measures
+        )
     advice = [
         "Find out how test rows were chosen: other sources, other times or sorted rows make such "
         "shifts. If the model will meet rows like those of test, train on some of them; if not, "
@@ -81,8 +83,9 @@ def moved_features_part(subject: Classifier, *, seed: int) -> Part:
         names,
     )
     return Part(
-        f"Test rows differ from training rows: {auc}, and {int((each.adjusted < 0.05).sum())} of "
-        f"{len(names)} features differ by more than chance.",
+        f"Test rows differ from training rows: {int((each.adjusted < _P_VALUE).sum())} of "
+        f"{len(names)} features differ by more than chance, and a model that tells them apart has "
+        f"{auc}.",
         measures,
         pictures=[drawing],
         advice=advice,
