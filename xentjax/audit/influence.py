@@ -1,0 +1,213 @@
+"""Influence: which training examples pushed a model towards its answer on another row.
+
+One step of gradient descent on a training example changes the loss of a test example by
+−η g_train · g_test. So the product of the two gradients says who helps whom, with no retraining.
+"""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Integer, Shaped
+
+from xentjax.audit.probe import require_finite
+from xentjax.losses.softmax import softmax_cross_entropy
+from xentjax.train.architecture import split_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Influence:
+    """How each training example bears on each test example.
+
+    Attributes:
+        dot: float32 [tests, N], g_train · g_test: above 0 a step on the training example lowers
+            the loss of the test example. Examples the model finds hard have long gradients and
+            lead every list.
+        cosine: float32 [tests, N], the same of gradients of length 1: examples that say the same,
+            however loudly; 0 where a gradient is 0.
+    """
+
+    dot: np.ndarray
+    cosine: np.ndarray
+
+    def most(self, number: int, count: int = 5) -> np.ndarray:
+        """The training examples most alike one test example, by cosine, the best first.
+
+        Args:
+            number: of the test example.
+            count: how many.
+        """
+        return np.argsort(-self.cosine[number], kind="stable")[:count]
+
+
+def head_influence(
+    hidden: Float[Array | np.ndarray, "rows width"],
+    logits: Float[Array | np.ndarray, "rows classes"],
+    labels: Integer[Array | np.ndarray, " rows"],
+    test_hidden: Float[Array | np.ndarray, "tests width"],
+    test_logits: Float[Array | np.ndarray, "tests classes"],
+    test_labels: Integer[Array | np.ndarray, " tests"],
+) -> Influence:
+    r"""Influence through the last layer alone, whose gradients need no backward pass.
+
+    The gradient of the cross-entropy for the head's weight and bias is (h, 1) ⊗ (p − y), so
+
+        g · g' = (h · h' + 1) · ((p − y) · (p' − y'))
+
+    Prefer it for large data: two matrix products. It equals `gradient_influence` of a linear
+    model, and ignores what the layers below learned from an example.
+
+    Args:
+        hidden: [N, D], what the head reads of the training examples.
+        logits: [N, C], what it writes.
+        labels: [N], the classes they were trained on.
+        test_hidden: [tests, D].
+        test_logits: [tests, C].
+        test_labels: [tests], the classes whose loss is asked about.
+
+    Returns:
+        `Influence`.
+
+    Raises:
+        ValueError: a label is out of range, or a number is not finite.
+
+    Example:
+        >>> one, none = np.ones((1, 1), np.float32), np.zeros((1, 2), np.float32)
+        >>> label = np.array([0])
+        >>> found = head_influence(one, none, label, one, none, label)
+        >>> found.dot.tolist(), found.cosine.tolist()  # (1 + 1) · (½² + ½²)
+        ([[1.0]], [[1.0]])
+
+    Reference:
+        G. Pruthi et al., Estimating Training Data Influence by Tracing Gradient Descent, 2020.
+    """
+    misses, test_misses = (
+        _misses(logits, labels, "labels"),
+        _misses(test_logits, test_labels, "test_labels"),
+    )
+    h, other = jnp.asarray(hidden), jnp.asarray(test_hidden)
+    dot = (other @ h.T + 1) * (test_misses @ misses.T)
+    lengths = _head_lengths(h, misses)
+    return _influence(dot, _head_lengths(other, test_misses), lengths)
+
+
+def gradient_influence(
+    model: Any,
+    features: Shaped[Array | np.ndarray, "rows ..."],
+    labels: Integer[Array | np.ndarray, " rows"],
+    test_features: Shaped[Array | np.ndarray, "tests ..."],
+    test_labels: Integer[Array | np.ndarray, " tests"],
+    *,
+    together: int = 16,
+) -> Influence:
+    r"""Influence through all parameters: one gradient an example, by vmapped backward passes.
+
+        dot = ∇_θ ℓ(test) · ∇_θ ℓ(train),   ℓ = −log p_y in evaluation mode
+
+    Prefer it where the model and the rows are small, and `head_influence` otherwise. Memory holds
+    (tests + together) gradients. It is first order and of the final parameters: it orders
+    examples as retraining without them does for models near their optimum, and loosely for
+    others.
+
+    Args:
+        model: a flax.nnx module, or what `from_linen` or `from_apply` returned; not changed.
+        features: [N, …], the training examples.
+        labels: [N], the classes they were trained on.
+        test_features: [tests, …].
+        test_labels: [tests], the classes whose loss is asked about.
+        together: how many training gradients are held at once.
+
+    Returns:
+        `Influence`.
+
+    Raises:
+        TypeError: model is none of these.
+        ValueError: together is below 1, a label is out of range, or a gradient is not finite.
+
+    Example:
+        >>> from flax import nnx
+        >>> model = nnx.Linear(1, 2, kernel_init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
+        >>> x, y = np.ones((2, 1), np.float32), np.array([0, 1])
+        >>> found = gradient_influence(model, x, y, x[:1], y[:1])
+        >>> found.dot.tolist()  # (1 · 1 + 1) · ±(½² + ½²): the other class pulls away
+        [[1.0, -1.0]]
+
+    Reference:
+        G. Pruthi et al., Estimating Training Data Influence by Tracing Gradient Descent, 2020;
+        G. Charpiat et al., Input Similarity from the Neural Network Perspective, 2019.
+    """
+    if together < 1:
+        raise ValueError(f"together must be at least 1, got {together}")
+    architecture, params, rest = split_model(model)
+    classes = jax.eval_shape(
+        lambda x: architecture.merge(params, rest, training=False, key=None)(x),
+        jnp.asarray(test_features),
+    ).shape[-1]
+    _check_labels(labels, classes, "labels")
+    _check_labels(test_labels, classes, "test_labels")
+    rows, tests = (
+        (jnp.asarray(x), jnp.asarray(y, jnp.int32))
+        for x, y in ((features, labels), (test_features, test_labels))
+    )
+    asked = _asked(architecture, params, rest, tests)
+    dot, lengths = _dots(
+        architecture, params, rest, asked, rows, together=min(together, len(labels))
+    )
+    return _influence(dot.T, jnp.sqrt((asked**2).sum(axis=1)), lengths)
+
+
+def _influence(dot, test_lengths, lengths) -> Influence:
+    size = test_lengths[:, None] * lengths[None, :]
+    cosine = jnp.where(size > 0, dot / jnp.where(size > 0, size, 1), 0)
+    return Influence(require_finite(dot, "gradients"), require_finite(cosine, "gradients"))
+
+
+def _check_labels(labels, classes, name):
+    wrong = np.flatnonzero((np.asarray(labels) < 0) | (np.asarray(labels) >= classes))
+    if wrong.size:
+        raise ValueError(
+            f"{name} must lie in [0, {classes}), got {np.asarray(labels)[wrong[0]]} at position "
+            f"{wrong[0]}"
+        )
+
+
+def _misses(logits, labels, name):
+    """p − y, the gradient of the cross-entropy for the logits."""
+    logits = jnp.asarray(logits)
+    _check_labels(labels, logits.shape[1], name)
+    return jax.grad(
+        lambda z: softmax_cross_entropy(z, jnp.asarray(labels, jnp.int32), reduction="sum")
+    )(logits)
+
+
+def _head_lengths(hidden, misses):
+    return jnp.sqrt(((hidden**2).sum(axis=1) + 1) * (misses**2).sum(axis=1))
+
+
+def _gradient(architecture, params, rest, one):
+    """Of one example, as one long row."""
+    x, label = one
+
+    def loss(params):
+        model = architecture.merge(params, rest, training=False, key=None)
+        return softmax_cross_entropy(model(x[None]).astype(jnp.float32), label[None])[0]
+
+    return ravel_pytree(jax.grad(loss)(params))[0].astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnames="architecture")
+def _asked(architecture, params, rest, tests):
+    return jax.vmap(partial(_gradient, architecture, params, rest))(tests)
+
+
+@partial(jax.jit, static_argnames=("architecture", "together"))
+def _dots(architecture, params, rest, asked, rows, *, together):
+    def against(one):
+        gradient = _gradient(architecture, params, rest, one)
+        return asked @ gradient, jnp.sqrt((gradient**2).sum())
+
+    return jax.lax.map(against, rows, batch_size=together)
