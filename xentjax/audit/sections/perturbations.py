@@ -1,0 +1,164 @@
+"""What changed rows add to the section on robustness: attacks, their null, and noise."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from xentjax.audit.attack_curves import GradientMasking, attack_curve, gradient_masking
+from xentjax.audit.attacks import fgsm, pgd, random_signs
+from xentjax.audit.classifier import Classifier
+from xentjax.audit.corruption import NoiseCurve, input_noise_curve
+from xentjax.audit.section import Measure, Picture, picture
+from xentjax.audit.sections.part import LOST_GOOD, Part, judge_lost
+from xentjax.plots.robustness import AccuracyCurve, draw_accuracy_curves
+
+# Shares of each feature's range. The last one spans it: no honest accuracy survives that.
+_ATTACKS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
+_JUDGED_ATTACK = 2  # 1 % of the range: below what an eye or a ruler sees
+_NOISE = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+_JUDGED_NOISE = 2  # 5 % of the range: an ordinary sensor
+
+
+class Probed(NamedTuple):
+    """Rows of the test split and the range of the features."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def probed_rows(subject: Classifier, rows: int, seed: int) -> Probed:
+    """Some test rows, and the range of the training features."""
+    order = np.random.default_rng(seed).permutation(len(subject.test.labels))[:rows]
+    train = subject.train.features
+    low, high = train.min(axis=0), train.max(axis=0)
+    if subject.image_shape is not None:
+        # All pixels share one scale, whether or not ink was ever seen there.
+        low, high = np.full_like(low, train.min()), np.full_like(high, train.max())
+    return Probed(subject.test.features[order], subject.test.labels[order], low, high)
+
+
+def _chance(labels: np.ndarray) -> float:
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
+    """Accuracy under the worst changes, with chance beside it."""
+    rows, labels, low, high = probed
+    key = jax.random.key(seed)
+    limits = {"low": low, "high": high}
+    attacks = {
+        "many steps (PGD)": partial(pgd, key=key, **limits),
+        "one step (FGSM)": partial(fgsm, **limits),
+        "random, best of 21": partial(random_signs, key=key, draws=21, **limits),
+    }
+    curves = {
+        name: attack_curve(subject.predict, rows, labels, _ATTACKS, attack, scale=high - low)
+        for name, attack in attacks.items()
+    }
+    strong, weak, null = curves.values()
+    signs = gradient_masking(
+        subject.predict, rows, labels, one_step=weak, many_steps=strong, null=null, seed=seed
+    )
+    if not strong.right[0].any():
+        return Part("", unmeasured=["Attacks: no answer is right to begin with."])
+    drawn = picture(
+        "Accuracy under attack",
+        f"Accuracy when every feature may move by a share of its range. PGD leaves "
+        f"{strong.accuracy[_JUDGED_ATTACK]:.0%} at 1 %; random moves of the same size leave "
+        f"{null.accuracy[_JUDGED_ATTACK]:.0%}.",
+        draw_accuracy_curves,
+        [AccuracyCurve(n, c.epsilons, c.accuracy, c.low, c.high) for n, c in curves.items()],
+        "Accuracy under attack",
+        "largest change of a feature, share of its range",
+        _chance(labels),
+    )
+    lost = strong.flipped(_JUDGED_ATTACK)
+    measure = Measure(
+        "right answers lost to an attack of 1 % of the range",
+        *lost, "share", f"below {LOST_GOOD:.0%}", judge_lost(*lost[1:]),
+    )  # fmt: skip
+    return Part(
+        f"Changing every feature by at most 1 % of its range, in the worst direction, turns "
+        f"{lost[0]:.0%} of the right answers wrong (95 %: {lost[1]:.0%} to {lost[2]:.0%}); random "
+        f"changes of that size turn {null.flipped(_JUDGED_ATTACK)[0]:.0%}.",
+        [measure, *_masking_measures(signs)],
+        [drawn],
+        advice=_attack_advice(measure, signs),
+    )
+
+
+def _masking_measures(signs: GradientMasking) -> list[Measure]:
+    if not signs.suspected:
+        return []
+    share, low, high = signs.survivors
+    return [
+        Measure(
+            "answers that outlive a change of the whole range", share, low, high, "share",
+            "0; more means that the attack was blind", "watch",
+        )
+    ]  # fmt: skip
+
+
+def _attack_advice(measure: Measure, signs: GradientMasking) -> list[str]:
+    advice = []
+    if signs.suspected:
+        advice.append(
+            "The attack found no gradients to follow (rounding, thresholds, or a model that does "
+            "not react): accuracy under attack is an upper bound here. Attack without gradients "
+            "before you trust it."
+        )
+    if measure.verdict != "good":
+        advice.append(
+            "If anyone gains from a wrong answer, train on attacked rows (adversarial training) "
+            "and check inputs before the model; if nobody does, the noise curve matters more."
+        )
+    return advice
+
+
+def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
+    """Accuracy under Gaussian noise."""
+    rows, labels, low, high = probed
+    curve = input_noise_curve(
+        subject.predict, rows, labels, _NOISE,
+        key=jax.random.key(seed), scale=high - low, low=low, high=high,
+    )  # fmt: skip
+    lost = curve.flipped(_JUDGED_NOISE)
+    if np.isnan(lost[0]):
+        return Part("", unmeasured=["Noise: no answer is right to begin with."])
+    verdict = judge_lost(*lost[1:])
+    drawn = noise_picture(
+        "Accuracy under noise", "standard deviation of the noise, share of the range", curve, labels
+    )
+    return Part(
+        f"Ordinary noise of 5 % of the range turns {lost[0]:.0%} wrong ({lost[1]:.0%} to "
+        f"{lost[2]:.0%}).",
+        [
+            Measure(
+                "right answers lost to noise of 5 % of the range",
+                *lost, "share", f"below {LOST_GOOD:.0%}", verdict,
+            )
+        ],
+        [drawn],
+        advice=[]
+        if verdict == "good"
+        else ["Add noise of the size you expect to the training rows, and measure again."],
+    )  # fmt: skip
+
+
+def noise_picture(title: str, xlabel: str, curve: NoiseCurve, labels: np.ndarray) -> Picture:
+    """A noise curve with its single repetitions."""
+    points = curve.repetitions
+    return picture(
+        title,
+        f"Accuracy falls from {curve.accuracy[0]:.0%} to {curve.accuracy[-1]:.0%} at the right "
+        "end; the band is the 95 % interval of the test rows, points are single repetitions.",
+        draw_accuracy_curves,
+        [AccuracyCurve("accuracy", curve.sizes, curve.accuracy, curve.low, curve.high, points)],
+        title,
+        xlabel,
+        _chance(labels),
+    )
