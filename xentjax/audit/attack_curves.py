@@ -42,7 +42,7 @@ class AttackCurve:
         held = self.right[0]
         lost = int((held & ~self.right[number]).sum())
         low, high = wilson_interval(lost, int(held.sum()))
-        return lost / held.sum() if held.any() else np.nan, float(low), float(high)
+        return lost / int(held.sum()) if held.any() else np.nan, float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True)

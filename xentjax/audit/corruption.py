@@ -44,9 +44,9 @@ class NoiseCurve:
             number: which size.
         """
         held = self.right[0]
-        count = held.sum()
+        count = float(held.sum())
         lost = float((held * (1 - self.right[number])).sum())
-        low, high = wilson_interval(lost, float(count))
+        low, high = wilson_interval(lost, count)
         return lost / count if count else np.nan, float(low), float(high)
 
 

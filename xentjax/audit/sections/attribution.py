@@ -62,7 +62,7 @@ def attribution_section(
     Raises:
         ValueError: if rows is below 1, or feature_names are not one a feature.
     """
-    tell = progress or (lambda text: None)
+    tell = progress or (lambda _: None)
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     if len(subject.test.labels) == 0 or not np.issubdtype(subject.test.features.dtype, np.floating):

@@ -1,4 +1,4 @@
-"""What the section on explanations shows: the rows, their attributions, and the pictures of both."""
+"""What the section on explanations shows: rows, their attributions, and the pictures of both."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Which training rows an answer rests on, as a table and a picture of the section on explanations."""
+"""Which training rows an answer rests on, as a table and a picture of that section."""
 
 from typing import Any, NamedTuple
 

@@ -6,7 +6,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from xentjax.audit.attack_curves import GradientMasking, attack_curve, gradient_masking
+from xentjax.audit.attack_curves import (
+    AttackCurve,
+    GradientMasking,
+    attack_curve,
+    gradient_masking,
+)
 from xentjax.audit.attacks import fgsm, pgd, random_signs
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import NoiseCurve, input_noise_curve
@@ -84,11 +89,18 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     return Part(
         f"Changing every feature by at most 1 % of its range, in the worst direction, turns "
         f"{lost[0]:.0%} of the right answers wrong (95 %: {lost[1]:.0%} to {lost[2]:.0%}); random "
-        f"changes of that size turn {null.flipped(_JUDGED_ATTACK)[0]:.0%}.",
+        f"changes of that size turn {null.flipped(_JUDGED_ATTACK)[0]:.0%}. {_half_lost(strong)}",
         [measure, *_masking_measures(signs)],
         [drawn],
         advice=_attack_advice(measure, signs),
     )
+
+
+def _half_lost(curve: AttackCurve) -> str:
+    for number, size in enumerate(curve.epsilons):
+        if curve.flipped(number)[0] >= 0.5:
+            return f"An attack of {size:.1%} of the range turns half of them or more."
+    return "No attack tried turns half of them."
 
 
 def _masking_measures(signs: GradientMasking) -> list[Measure]:

@@ -43,7 +43,7 @@ def robustness_section(
     Raises:
         ValueError: if rows is below 1.
     """
-    tell = progress or (lambda text: None)
+    tell = progress or (lambda _: None)
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     if len(subject.test.labels) == 0 or not np.issubdtype(subject.test.features.dtype, np.floating):
