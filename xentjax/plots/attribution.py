@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class ExplainedImage:
 
 
 def draw_explained_images(
-    examples: Sequence[ExplainedImage], title: str, target: Path | BinaryIO
+    examples: Sequence[ExplainedImage], title: str, target: Path | BufferedIOBase
 ) -> None:
     """Draw each image in a row with its maps: red speaks for the class, blue against it.
 
@@ -64,7 +65,7 @@ def draw_feature_bars(
     values: np.ndarray,
     intervals: np.ndarray,
     title: str,
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
 ) -> None:
     """Draw the mean size of each feature's attribution, the largest on top.
 
@@ -94,7 +95,7 @@ def draw_feature_bars(
     save(figure, target)
 
 
-def draw_deletion_curve(curve: Any, title: str, target: Path | BinaryIO) -> None:
+def draw_deletion_curve(curve: Any, title: str, target: Path | BufferedIOBase) -> None:
     """Draw the label's probability as features go, the most attributed first and at random.
 
     Args:

@@ -1,8 +1,9 @@
 """The picture of a model's layers: the size of activations going in, of gradients coming back."""
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from xentjax.plots.canvas import new_figure, plain, save
 _READS, _GRADIENT, _DEAD = "#2f6ea5", "#c8452f", "#4a4a4a"
 
 
-def draw_layers(layers: Sequence[Any], title: str, target: Path | BinaryIO) -> None:
+def draw_layers(layers: Sequence[Any], title: str, target: Path | BufferedIOBase) -> None:
     """Draw the spread of what each layer reads, its gradient, and the share of dead units.
 
     Args:
@@ -39,7 +40,8 @@ def draw_layers(layers: Sequence[Any], title: str, target: Path | BinaryIO) -> N
         above.plot(places, values, color=colour, marker=mark, lw=1.8, label=label)
     above.set_yscale("log")
     above.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    above.set(ylabel="size")
+    above.yaxis.set_minor_formatter(lambda *_: "")
+    above.set(ylabel="size", ylim=_whole_decades(layers))
     dead = [100 * (layer.dead or 0.0) for layer in layers]
     below.bar(places, dead, color=_DEAD, width=0.5)
     below.set(ylabel="dead units\nread (%)", ylim=(0, max(5.0, 1.15 * max(dead))))
@@ -51,6 +53,14 @@ def draw_layers(layers: Sequence[Any], title: str, target: Path | BinaryIO) -> N
     handles, labels = above.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False)
     save(figure, target)
+
+
+def _whole_decades(layers: Sequence[Any]) -> tuple[float, float]:
+    """Limits at powers of ten, so that the axis has at least two numbers."""
+    sizes = np.array([[layer.reads_std, layer.gradient] for layer in layers], float)
+    logs = np.log10(sizes[sizes > 0]) if (sizes > 0).any() else np.zeros(1)
+    low, high = np.floor(logs.min()), np.ceil(logs.max())
+    return float(10**low) / 1.2, float(10 ** max(high, low + 1)) * 1.2
 
 
 def _short(name: str) -> str:

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Neighbours:
     alike: Sequence[bool]
 
 
-def draw_neighbours(rows: Sequence[Neighbours], title: str, target: Path | BinaryIO) -> None:
+def draw_neighbours(rows: Sequence[Neighbours], title: str, target: Path | BufferedIOBase) -> None:
     """Draw each test image and, to its right, its training images.
 
     A blue frame is a training image of the same label as the test image, a red one of another.

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def draw_accuracy_curves(
     title: str,
     xlabel: str,
     chance: float,
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
 ) -> None:
     """Draw accuracies over sizes with bands for their intervals, and what guessing would give.
 

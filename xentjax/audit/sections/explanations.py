@@ -91,17 +91,18 @@ def called(subject: Classifier, label: int, answer: int) -> str:
 def _gallery(subject: Classifier, chosen: Explained, maps: Mapping[str, np.ndarray]) -> Picture:
     shape = subject.image_shape
     assert shape is not None
-    # Wrong answers first: they are what asks for an explanation.
-    order = np.argsort(chosen.labels == chosen.answers, kind="stable")
-    wrong = order[: min(_IMAGES // 2, int((chosen.labels != chosen.answers).sum()))]
-    shown = [*wrong, *order[::-1][: _IMAGES - len(wrong)]][: len(order)]
+    # Wrong answers first, for they ask for an explanation; then right ones of several classes.
+    wrong = np.flatnonzero(chosen.labels != chosen.answers)[: _IMAGES // 2]
+    right = np.flatnonzero(chosen.labels == chosen.answers)
+    right = right[np.sort(np.unique(chosen.answers[right], return_index=True)[1])]
+    shown = [*wrong, *right[: _IMAGES - len(wrong)]]
     examples = [
         ExplainedImage(
             called(subject, int(chosen.labels[i]), int(chosen.answers[i])),
             as_image(chosen.features[i], shape),
             {name: as_image(each[i], shape).sum(axis=-1) for name, each in maps.items()},
         )
-        for i in dict.fromkeys(int(i) for i in shown)
+        for i in shown
     ]
     return picture(
         "What the answers hang on",

@@ -47,7 +47,7 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         advice=[]
         if verdict == "good"
         else [
-            "The model learns wrong labels by heart: check the labels, stop earlier, or train "
-            "with a loss that forgives them (generalized cross-entropy, label smoothing)."
+            "The model may learn wrong labels by heart: check the labels, stop earlier, or "
+            "train with a loss that forgives them (generalized cross-entropy, label smoothing)."
         ],
     )
