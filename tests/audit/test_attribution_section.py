@@ -93,7 +93,10 @@ def test_influence_names_the_training_rows_themselves():
         assert "1.00)" in nearest.split(",")[1]
 
 
-@pytest.mark.parametrize("shape", [(9,), (3, 3), (3, 3, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [(9,), *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(3, 3), (3, 3, 1)])],
+)
 def test_images_flat_or_not_get_a_gallery(shape):
     subject = make_subject(linear, X.reshape(60, *shape), image_shape=(3, 3))
     found = attribution_section(subject, rows=20)
@@ -102,7 +105,13 @@ def test_images_flat_or_not_get_a_gallery(shape):
 
 
 @pytest.mark.parametrize(
-    ("rows", "labels"), [(5, [0, 1, 2, 0, 1]), (1, [2]), (30, [0] * 30), (30, [2] * 30)]
+    ("rows", "labels"),
+    [
+        (5, [0, 1, 2, 0, 1]),
+        pytest.param(1, [2], marks=pytest.mark.slow),
+        pytest.param(30, [0] * 30, marks=pytest.mark.slow),
+        pytest.param(30, [2] * 30, marks=pytest.mark.slow),
+    ],
 )
 def test_odd_subjects_do_not_raise(rows, labels):
     def never_two(x):

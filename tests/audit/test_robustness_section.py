@@ -100,8 +100,8 @@ def test_wrong_labels_are_measured_by_training():
     ("rows", "labels"),
     [
         (5, np.array([0, 1, 0, 1, 0])),
-        (1, np.array([2])),
-        (30, np.zeros(30)),  # one class alone
+        pytest.param(1, np.array([2]), marks=pytest.mark.slow),
+        pytest.param(30, np.zeros(30), marks=pytest.mark.slow),  # one class alone
         (30, np.full(30, 2)),  # never predicted: all wrong
     ],
 )

@@ -12,7 +12,7 @@ from xentjax.plots.neighbours import Neighbours, draw_neighbours
 
 _TESTS = 4
 _SHOWN = 4
-_TRAINING_ROWS = 1000
+_TRAINING_ROWS = 500
 
 
 class InfluentialRows(NamedTuple):
