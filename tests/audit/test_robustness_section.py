@@ -90,7 +90,8 @@ def test_layers_are_judged_where_the_model_is_given():
 
 
 def test_wrong_labels_are_measured_by_training():
-    subject = make_subject(first_feature, *two_groups(1.0))
+    learns = {"steps": 300, "batch_size": 64}
+    subject = make_subject(first_feature, *two_groups(1.0, n=400), **learns)
     found = robustness_section(subject, label_shares=(0.0, 0.2), trainings=1, rows=20)
     assert measure(found, "wrong training labels").verdict == "good"
     assert "20% of the labels wrong" in found.finding

@@ -12,7 +12,8 @@ from xentjax.plots.neighbours import Neighbours, draw_neighbours
 
 _TESTS = 4
 _SHOWN = 4
-_TRAINING_ROWS = 500
+# A multiple of how many are held at once, so that one loop body is compiled and not two.
+_TRAINING_ROWS = 512
 
 
 class InfluentialRows(NamedTuple):
