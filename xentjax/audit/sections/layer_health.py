@@ -24,7 +24,6 @@ def layer_part(subject: Classifier, model: Any, rows: int, seed: int) -> Part:
     """Activations and gradients by layer, on training rows."""
     if not isinstance(model, nnx.Module):
         return Part(
-            "",
             unmeasured=[
                 "Activations and gradients by layer: the model itself was not given. Pass model= "
                 "(the trained flax.nnx model) to see dead units and vanishing gradients."
@@ -37,7 +36,7 @@ def layer_part(subject: Classifier, model: Any, rows: int, seed: int) -> Part:
             model, subject.train.features[order], subject.train.labels[order], bounds=bounds
         )
     except (ValueError, jax.errors.JAXTypeError) as error:
-        return Part("", unmeasured=[f"Activations and gradients by layer: {error}"])
+        return Part(unmeasured=[f"Activations and gradients by layer: {error}"])
     measures, sentence = _dead_measure(layers), ""
     if len(layers) > 1 and layers[-1].gradient > 0:
         ratio = gradient_ratio(layers, seed=seed)
@@ -51,7 +50,9 @@ def layer_part(subject: Classifier, model: Any, rows: int, seed: int) -> Part:
         layers,
         "Activations and gradients by layer",
     )
-    return Part(sentence, measures, [drawn], [_grid(layers)], _advice(measures))
+    return Part(
+        sentence, measures, grids=[_grid(layers)], pictures=[drawn], advice=_advice(measures)
+    )
 
 
 def _dead_measure(layers: Sequence[Layer]) -> list[Measure]:

@@ -16,7 +16,8 @@ from xentjax.audit.attacks import fgsm, pgd, random_signs
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import NoiseCurve, input_noise_curve
 from xentjax.audit.section import Measure, Picture, picture
-from xentjax.audit.sections.part import LOST_GOOD, Part, judge_lost
+from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
+from xentjax.audit.sections.part import Part
 from xentjax.plots.robustness import AccuracyCurve, draw_accuracy_curves
 
 # Shares of each feature's range. The last one spans it: no honest accuracy survives that.
@@ -69,7 +70,7 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         subject.predict, rows, labels, one_step=weak, many_steps=strong, null=null, seed=seed
     )
     if not strong.right[0].any():
-        return Part("", unmeasured=["Attacks: no answer is right to begin with."])
+        return Part(unmeasured=["Attacks: no answer is right to begin with."])
     drawn = picture(
         "Accuracy under attack",
         f"Accuracy when every feature may move by a share of its range. PGD leaves "
@@ -91,7 +92,7 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         f"{lost[0]:.0%} of the right answers wrong (95 %: {lost[1]:.0%} to {lost[2]:.0%}); random "
         f"changes of that size turn {null.flipped(_JUDGED_ATTACK)[0]:.0%}. {_half_lost(strong)}",
         [measure, *_masking_measures(signs)],
-        [drawn],
+        pictures=[drawn],
         advice=_attack_advice(measure, signs),
     )
 
@@ -140,7 +141,7 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     )  # fmt: skip
     lost = curve.flipped(_JUDGED_NOISE)
     if np.isnan(lost[0]):
-        return Part("", unmeasured=["Noise: no answer is right to begin with."])
+        return Part(unmeasured=["Noise: no answer is right to begin with."])
     verdict = judge_lost(*lost[1:])
     drawn = noise_picture(
         "Accuracy under noise", "standard deviation of the noise, share of the range", curve, labels
@@ -154,7 +155,7 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
                 *lost, "share", f"below {LOST_GOOD:.0%}", verdict,
             )
         ],
-        [drawn],
+        pictures=[drawn],
         advice=[]
         if verdict == "good"
         else ["Add noise of the size you expect to the training rows, and measure again."],

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from xentjax.audit.classifier import Classifier
-from xentjax.audit.section import Section, worst
+from xentjax.audit.section import Section
+from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.layer_health import layer_part
 from xentjax.audit.sections.perturbations import attack_part, noise_part, probed_rows
 from xentjax.audit.sections.wrong_labels import label_part
@@ -59,16 +60,4 @@ def robustness_section(
     parts.append(label_part(subject, label_shares, trainings, seed))
     tell("sizes by layer")
     parts.append(layer_part(subject, model, rows, seed))
-    measures = [measure for part in parts for measure in part.measures]
-    return Section(
-        key="robustness",
-        title=_TITLE,
-        question=_QUESTION,
-        verdict=worst([measure.verdict for measure in measures]),
-        finding=" ".join(part.sentence for part in parts if part.sentence),
-        measures=measures,
-        grids=[grid for part in parts for grid in part.grids],
-        pictures=[drawn for part in parts for drawn in part.pictures],
-        advice=[text for part in parts for text in part.advice],
-        unmeasured=[text for part in parts for text in part.unmeasured],
-    )
+    return joined("robustness", _TITLE, _QUESTION, parts)

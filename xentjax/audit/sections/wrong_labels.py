@@ -9,7 +9,8 @@ import numpy as np
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import label_noise_curve
 from xentjax.audit.section import Measure
-from xentjax.audit.sections.part import LOST_GOOD, Part, judge_lost
+from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
+from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.perturbations import noise_picture
 from xentjax.metrics.intervals import bootstrap_interval
 
@@ -19,7 +20,7 @@ _JUDGED = 0.2  # labels wrong, as in careless crowd work
 def label_part(subject: Classifier, shares: Sequence[float], trainings: int, seed: int) -> Part:
     """Trains models of the same kind on labels of which a share is wrong."""
     if len(shares) < 2:
-        return Part("", unmeasured=["Wrong labels: skipped; give two label shares or more."])
+        return Part(unmeasured=["Wrong labels: skipped; give two label shares or more."])
     train, test = subject.train, subject.test
     curve = label_noise_curve(
         subject.make_model, train.features, train.labels, test.features, test.labels, shares,
@@ -43,7 +44,7 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         f"Trained with {curve.sizes[judged]:.0%} of the labels wrong, it would lose "
         f"{100 * share:.1f} points of test accuracy ({100 * low:.1f} to {100 * high:.1f}).",
         [Measure(name, share, low, high, "share", f"below {LOST_GOOD:.0%}", verdict)],
-        [drawn],
+        pictures=[drawn],
         advice=[]
         if verdict == "good"
         else [
