@@ -129,7 +129,7 @@ def fit_temperature(
     elif _slope(scores, 1 / highest) >= 0:
         temperature, inside = highest, False
     else:
-        sharpness, _ = _minimize(_scaled_nats, np.zeros(()), scores)
+        sharpness, _ = _minimize(_scaled_nats, np.zeros(()), scores, ())
         temperature, inside = float(np.clip(np.exp(-sharpness), lowest, highest)), True
     return TemperatureScaling(
         temperature=temperature,
@@ -183,7 +183,7 @@ def fit_vector_scaling(
         raise ValueError(f"ridge must be above 0, got {ridge}: without it there may be no minimum")
     scores = read_class_scores(logits, labels)
     start = np.stack([np.ones(scores.logits.shape[1]), np.zeros(scores.logits.shape[1])])
-    found, converged = _minimize(partial(_penalised_nats, ridge=ridge), start, scores)
+    found, converged = _minimize(_penalised_nats, start, scores, (ridge,))
     scaled = scores.logits * found[0][None, :] + found[1][None, :]
     return VectorScaling(
         scale=found[0],
@@ -216,7 +216,7 @@ def _scaled_nats(log_sharpness: Array, logits: Array, labels: Array) -> Array:
     return softmax_cross_entropy(jnp.exp(log_sharpness) * logits, labels, reduction="mean")
 
 
-def _penalised_nats(scaling: Array, logits: Array, labels: Array, *, ridge: float) -> Array:
+def _penalised_nats(scaling: Array, logits: Array, labels: Array, ridge: Array) -> Array:
     scale, bias = scaling
     scaled = logits * scale[None, :] + bias[None, :]
     penalty = jnp.sum((scale - 1) ** 2) + jnp.sum(bias**2)
@@ -225,25 +225,30 @@ def _penalised_nats(scaling: Array, logits: Array, labels: Array, *, ridge: floa
 
 
 def _minimize(
-    loss: Callable[..., Array], start: np.ndarray, scores: ClassScores
+    loss: Callable[..., Array],
+    start: np.ndarray,
+    scores: ClassScores,
+    options: tuple[float, ...],
 ) -> tuple[np.ndarray, bool]:
     """The minimum in double precision, which is on for this thread while it runs."""
     with jax.enable_x64(True):
         logits, labels = jnp.asarray(scores.logits), jnp.asarray(scores.labels, jnp.int32)
-        found, slope = jax.jit(partial(_descend, loss))(jnp.asarray(start), logits, labels)
+        data = (logits, labels, *(jnp.asarray(option) for option in options))
+        found, slope = _descend(loss, jnp.asarray(start), data)
         # A loss of 1e4 nats keeps its slope only to 1e-12 of that.
         within = float(slope) < max(1e-6, 1e-10 * float(np.abs(scores.logits).max()))
         return np.asarray(found), within
 
 
+@partial(jax.jit, static_argnames="loss")
 def _descend(
-    loss: Callable[..., Array], start: Array, logits: Array, labels: Array
+    loss: Callable[..., Array], start: Array, data: tuple[Array, ...]
 ) -> tuple[Array, Array]:
     """L-BFGS from the start until the gradient vanishes; the point and its gradient's norm."""
     rule = optax.lbfgs()
 
     def value(point):
-        return loss(point, logits, labels)
+        return loss(point, *data)
 
     value_and_grad = optax.value_and_grad_from_state(value)
 
