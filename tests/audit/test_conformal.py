@@ -43,7 +43,7 @@ def test_sets_are_those_of_the_papers(randomized, penalty, free):
     key, other_key = jax.random.split(jax.random.key(1)) if randomized else (None, None)
 
     def scores(logits, key):
-        u = np.ones(len(logits))
+        u = np.zeros(len(logits))
         if key is not None:
             u = np.asarray(jax.random.uniform(key, (len(logits),)), np.float64)
         return paper_scores(logits, u, penalty, free)
@@ -128,6 +128,18 @@ def test_each_class_is_covered_where_each_was_promised():
     found = set_coverage(fair, labels[half:]).by_class
     # With n ≥ 150 rows behind each threshold its coverage has sd ≤ 0.025, and Wilson's own.
     assert np.all(found.high > 0.9 - 3 * 0.025)
+
+
+def test_plain_sets_are_never_empty_and_end_with_the_class_that_fills_them():
+    logits, labels = draw(np.random.default_rng(7), 200)
+    found = fit_aps(logits[:100], labels[:100], alpha=0.3)
+    sets, p = found.sets(logits[100:]), softmax(logits[100:])
+    assert sets.any(axis=1).all()
+    for row, chosen in zip(p, sets, strict=True):
+        ordered = np.sort(row)[::-1]
+        # The smallest number of classes whose probability exceeds the threshold.
+        wanted = np.flatnonzero(np.cumsum(ordered) > found.thresholds[0])
+        assert chosen.sum() == (wanted[0] + 1 if wanted.size else 4)
 
 
 def test_too_few_rows_put_every_class_into_every_set():

@@ -79,13 +79,15 @@ def fit_aps(
 ) -> ConformalPredictor:
     r"""Adaptive prediction sets: the likeliest classes, until they hold enough probability.
 
-    The score of class c is the probability of all classes that come before it, plus its own:
+    The score of class c is the probability of all classes that come before it, and with a key a
+    random part of its own:
 
-        s(x, c) = Σ_{j before c} p_j + u p_c,    u = 1, or uniform in [0, 1] with a key
+        s(x, c) = Σ_{j before c} p_j + u p_c,    u = 0, or uniform in [0, 1] with a key
 
-    and the threshold the ⌈(n + 1)(1 − α)⌉-th smallest score of the n true classes: inf where that
-    is more than n. Sets hold the true class with probability at least 1 − α; with a key also at
-    most 1 − α + 1/(n + 1), at the price that a set depends on a draw and may be empty.
+    so that without a key a set ends with the class that brings it to the threshold, and is never
+    empty. The threshold is the ⌈(n + 1)(1 − α)⌉-th smallest score of the n true classes, inf where
+    that is more than n. Sets hold the true class with probability at least 1 − α; with a key also
+    at most 1 − α + 1/(n + 1), at the price that a set depends on a draw and may be empty.
 
     Prefer it for few classes. With many, the long tail of small probabilities makes sets large;
     prefer `fit_raps`. The promise is one on average; prefer `fit_classwise_aps` where each class
@@ -107,9 +109,9 @@ def fit_aps(
     Example:
         >>> logits = np.log([[0.7, 0.2, 0.1]] * 4)
         >>> found = fit_aps(logits, np.array([0, 0, 1, 2]), alpha=0.4)
-        >>> print(found.thresholds.round(3))  # scores .7 .7 .9 1; ⌈5 · 0.6⌉ = 3rd smallest
-        [0.9 0.9 0.9]
-        >>> found.sets(np.log([[0.5, 0.3, 0.2]]))  # .5, .8 and 1
+        >>> print(found.thresholds.round(3))  # scores 0 0 .7 .9; ⌈5 · 0.6⌉ = 3rd smallest
+        [0.7 0.7 0.7]
+        >>> found.sets(np.log([[0.5, 0.3, 0.2]]))  # 0, .5 and .8
         array([[ True,  True, False]])
 
     Reference:
@@ -151,8 +153,8 @@ def fit_raps(
     Example:
         >>> logits = np.log([[0.7, 0.2, 0.1]] * 4)
         >>> found = fit_raps(logits, np.array([0, 0, 1, 2]), alpha=0.4, penalty=0.5, free=1)
-        >>> print(found.thresholds.round(3))  # scores .7 .7 .9 + .5 and 1 + 1
-        [1.4 1.4 1.4]
+        >>> print(found.thresholds.round(3))  # 0 0 .7 + .5 and .9 + 2 · .5
+        [1.2 1.2 1.2]
 
     Reference:
         A. N. Angelopoulos, S. Bates, J. Malik, M. I. Jordan, Uncertainty Sets for Image Classifiers
@@ -203,7 +205,7 @@ def fit_classwise_aps(
         >>> logits = np.log([[0.7, 0.3]] * 3)
         >>> found = fit_classwise_aps(logits, np.array([0, 0, 1]), alpha=0.4)
         >>> print(found.thresholds.round(3))  # ⌈3 · 0.6⌉ = 2 of 2 rows, ⌈2 · 0.6⌉ = 2 of 1
-        [0.7 inf]
+        [ 0. inf]
 
     Reference:
         V. Vovk, Conditional Validity of Inductive Conformal Predictors, 2012. Y. Romano, M. Sesia,
@@ -255,10 +257,12 @@ def _scores(logits: np.ndarray, penalty: float, free: int, key: Array | None) ->
     """The scores of all classes [N, C]; equal logits come in the order of their classes."""
     order = np.argsort(-logits, axis=1, kind="stable")
     p = np.take_along_axis(np.exp(log_softmax(logits)), order, axis=1)
-    own = p if key is None else p * _draws(key, len(logits))[:, None]
     ranks = np.arange(1, logits.shape[1] + 1)
-    sorted_scores = np.cumsum(p, axis=1) - p + own
-    sorted_scores += penalty * np.maximum(ranks - free, 0)[None, :]
+    price = penalty * np.maximum(ranks - free, 0)
+    before = np.cumsum(np.pad(p, ((0, 0), (1, 0))), axis=1)[:, :-1]
+    sorted_scores = before + price[None, :]
+    if key is not None:
+        sorted_scores += _draws(key, len(logits))[:, None] * p
     scores = np.empty_like(sorted_scores)
     np.put_along_axis(scores, order, sorted_scores, axis=1)
     return scores

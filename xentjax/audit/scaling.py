@@ -209,7 +209,7 @@ def _standard_error(scores: ClassScores, temperature: float) -> float:
     p = np.exp(log_softmax(scores.logits / temperature))
     centred = scores.logits - (p * scores.logits).sum(axis=1, keepdims=True)
     information = float((p * centred**2).sum())
-    return temperature**2 / np.sqrt(information) if information > 0 else float("inf")
+    return float(temperature**2 / np.sqrt(information)) if information > 0 else float("inf")
 
 
 def _scaled_nats(log_sharpness: Array, logits: Array, labels: Array) -> Array:

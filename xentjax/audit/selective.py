@@ -137,7 +137,7 @@ def risk_coverage(
         jnp.asarray(~correct),
         resamples=resamples,
     )
-    areas = [risk.mean(), risk.mean() - best.mean()]
+    areas = [risk.mean(), (risk - best).mean()]
     ends = zip(areas, np.asarray(spread.low), np.asarray(spread.high), strict=True)
     return RiskCoverage(upto / n, risk, best, *(Estimate(*map(float, end)) for end in ends))
 
@@ -250,7 +250,7 @@ def _areas(groups: Array, wrong: Array) -> Array:
     into = (upto - (ends - count)[group]) / jnp.maximum(count, 1)[group]
     risk = ((sums - mistakes)[group] + mistakes[group] * into) / upto
     best = jnp.maximum(upto - (n - sums[-1]), 0) / upto
-    return jnp.stack([jnp.mean(risk), jnp.mean(risk) - jnp.mean(best)])
+    return jnp.stack([jnp.mean(risk), jnp.maximum(jnp.mean(risk - best), 0)])
 
 
 def _at_most(successes: int, n: int, rate: float) -> float:
