@@ -48,13 +48,17 @@ def draw_prediction_sets(
 
 def _draw_sizes(panel: Any, by_size: Any) -> None:
     held = np.flatnonzero(by_size.count)
-    shown = np.arange(held.min(), held.max() + 1)
+    # Three sizes at least, or a single bar fills the panel.
+    first = int(held.min())
+    last = max(int(held.max()), min(first + 2, len(by_size.count) - 1))
+    shown = np.arange(first, last + 1)
     share = by_size.count[shown] / by_size.count.sum()
     bars = panel.bar(shown, share, color=_BAR)
     if len(shown) <= 6:
         panel.bar_label(bars, [f"{value:.0%}" for value in share], fontsize=9, padding=1)
     panel.set(xlabel="answers in the set", ylabel="share of rows", ylim=(0, 1.12 * share.max()))
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    if len(shown) <= 12:
+        panel.set_xticks(shown)
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
 
 
@@ -68,5 +72,5 @@ def _draw_classes(panel: Any, by_class: Any, names: Sequence[str], order: np.nda
     low = np.nanmin(by_class.low[order]) if np.isfinite(value).any() else 0.0
     panel.set(xlabel="sets that hold the true class", xlim=(max(0.0, float(low) - 0.05), 1.02))
     panel.set_yticks(height, [name if len(name) <= 14 else name[:13] + "…" for name in names])
-    panel.invert_yaxis()
+    panel.set_ylim(len(order) - 0.4, -0.6)
     panel.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

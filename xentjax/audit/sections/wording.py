@@ -1,0 +1,19 @@
+"""Wording of shares: the same digits wherever a share is told."""
+
+from xentjax.audit.estimate import Estimate
+
+
+def percent(share: float) -> str:
+    """A share in percent, such as "93.5 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def round_percent(share: float) -> str:
+    """A share that was chosen, such as "95 %"."""
+    return f"{100 * share:g} %"
+
+
+def with_interval(estimate: Estimate) -> str:
+    """A share and its interval in percent, such as "93.5 % (90.1 to 96.0)"."""
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:.1f} % ({low:.1f} to {high:.1f})"
