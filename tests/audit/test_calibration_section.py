@@ -1,8 +1,7 @@
-"""The section on overconfidence finds what was planted, lets the honest off, and never falls over."""
+"""The section on overconfidence finds what was planted, and takes any subject."""
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -72,14 +71,14 @@ def test_an_honest_model_is_not_to_be_acted_on():
 
 
 def test_the_same_seed_gives_the_same_section_and_says_what_it_does():
-    subject, told = make_subject(np.random.default_rng(2), n=60), []
+    subject, told = make_subject(np.random.default_rng(2), n=40), []
     first = calibration_section(subject, seed=3, progress=told.append)
     assert first == calibration_section(subject, seed=3)
     assert len(told) == 4
 
 
 def test_sets_without_their_promise_are_found():
-    subject = make_subject(np.random.default_rng(3), n=300)
+    subject = make_subject(np.random.default_rng(3), n=40)
     moved = dataclasses.replace(subject.test, labels=(subject.test.labels + 1) % 3)
     section = calibration_section(dataclasses.replace(subject, test=moved))
     assert measure(section, "sets promised").verdict == "act"
@@ -110,12 +109,12 @@ def five(subject):
 
 
 ODD = {
-    "five rows": lambda rng: five(make_subject(rng, n=20)),
+    "five rows": lambda rng: five(make_subject(rng, n=40)),
     "one row": lambda rng: make_subject(rng, n=1),
     "all right": lambda rng: relabelled(make_subject(rng, n=40), lambda x: x.argmax(axis=1)),
     "all wrong": lambda rng: relabelled(make_subject(rng, n=40), lambda x: x.argmin(axis=1)),
     "five rows all right": lambda rng: five(
-        relabelled(make_subject(rng, n=20), lambda x: x.argmax(axis=1))
+        relabelled(make_subject(rng, n=40), lambda x: x.argmax(axis=1))
     ),
     "one class only": lambda rng: relabelled(make_subject(rng, n=40), lambda x: np.zeros(len(x))),
     "two classes, one feature": lambda rng: make_subject(rng, n=40, classes=2, features=1),
@@ -126,7 +125,16 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
+SLOW = ("one row", "two classes, one feature", "thirty classes")  # shapes of their own compile
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, make in ODD.items()
+    ],
+)
 def test_odd_subjects_get_a_section(make):
     section = calibration_section(make(np.random.default_rng(4)))
     assert section.verdict in ("good", "watch", "act")
@@ -149,7 +157,7 @@ def test_too_few_rows_are_no_reason_for_praise():
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_no_rows_or_broken_logits_are_unmeasured_with_their_reason(split):
-    subject = make_subject(np.random.default_rng(6), n=20)
+    subject = make_subject(np.random.default_rng(6), n=40)
     rows = getattr(subject, split)
     broken = dataclasses.replace(rows, logits=rows.logits * np.float32("nan"))
     for odd, reason in ((cut(rows, 0), "no rows"), (broken, "not finite")):
@@ -168,5 +176,4 @@ def test_a_model_that_breaks_on_noise_says_so():
 
 def test_a_wrong_alpha_is_named():
     with pytest.raises(ValueError, match="alpha must lie"):
-        calibration_section(make_subject(np.random.default_rng(8), n=20), alpha=0.0)
-    assert jax.numpy.ones(1).dtype == jnp.float32
+        calibration_section(make_subject(np.random.default_rng(8), n=40), alpha=0.0)

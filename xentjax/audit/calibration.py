@@ -7,7 +7,6 @@ reliability diagram.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num, Shaped
@@ -17,7 +16,6 @@ from xentjax.audit.brier import BrierDecomposition, brier_decomposition
 from xentjax.audit.class_scores import ClassScores, read_class_scores
 from xentjax.audit.estimate import Estimate, share, shares
 from xentjax.metrics.calibration import expected_calibration_error
-from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.metrics.reliability import Reliability, ReliabilityTable
 
 _Z = 1.959964  # of a two-sided 95 % interval
@@ -161,33 +159,17 @@ def _overconfidence(confidence: np.ndarray, accuracy: Estimate) -> Estimate:
 
 
 def _error(cells, confidence, correct, chance, resamples, seed) -> Estimate:
-    found = bootstrap_interval(
-        jax.random.key(seed),
-        _squared_error,
-        jnp.asarray(cells, jnp.int32),
-        jnp.asarray(confidence, jnp.float32),
-        jnp.asarray(correct),
-        resamples=resamples,
-    )
-    table = _table(cells, confidence, correct)
+    rng, n = np.random.default_rng(seed), len(cells)
+    draws = (rng.integers(0, n, n) for _ in range(resamples))
+    # A program compiled for each number of rows would take longer than the resamples do.
+    found = [_square(cells[drawn], confidence[drawn], correct[drawn]) for drawn in draws]
     square = _square(cells, confidence, correct)
     # To a resample the data are the truth, and their noise is part of that truth.
-    truth = float(jnp.nansum(table.weight * (table.accuracy - table.confidence) ** 2))
-    truth /= len(cells)
-    low, high = square - (float(found.high) - truth), square - (float(found.low) - truth)
-    low = 0.0 if square <= chance else min(low, square)
-    return Estimate(_root(square), _root(low), _root(max(high, square)))
-
-
-def _squared_error(cells: Array, confidence: Array, correct: Array) -> Array:
-    """E² of one resample; more cells than are used do no harm."""
-    size = cells.shape[0]
-    count = jax.ops.segment_sum(jnp.ones_like(confidence), cells, size)
-    held = jnp.maximum(count, 1)
-    gap = jax.ops.segment_sum(confidence - correct, cells, size) / held
-    accuracy = jax.ops.segment_sum(correct.astype(confidence.dtype), cells, size) / held
-    noise = accuracy * (1 - accuracy) / jnp.maximum(count - 1, 1)
-    return jnp.sum(jnp.where(count > 1, count * (gap**2 - noise), 0)) / size
+    sums = np.bincount(cells, confidence - correct)
+    truth = float((sums**2 / np.maximum(np.bincount(cells), 1)).sum()) / n
+    lowest, highest = np.quantile(found, [0.025, 0.975])
+    low = 0.0 if square <= chance else min(square - (highest - truth), square)
+    return Estimate(_root(square), _root(low), _root(max(square - (lowest - truth), square)))
 
 
 def _square(cells: np.ndarray, confidence: np.ndarray, correct: np.ndarray) -> float:

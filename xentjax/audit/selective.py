@@ -8,13 +8,10 @@ a promise.
 import dataclasses
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num, Shaped
 
 from xentjax.audit.estimate import Estimate, share
-from xentjax.metrics.intervals import bootstrap_interval
 
 _GRID = 20  # coverages that are tried for a threshold
 
@@ -117,29 +114,20 @@ def risk_coverage(
         Y. Geifman, G. Uziel, R. El-Yaniv, Bias-Reduced Uncertainty Estimation for Deep Neural
         Classifiers, 2019.
     """
+    if resamples < 2:
+        raise ValueError(f"resamples must be at least 2, got {resamples}")
     confidence, correct = _read(confidence, correct)
     n = len(correct)
     # 0 for the most confident; equal ones share a group.
     groups = np.unique(-confidence, return_inverse=True)[1]
-    count = np.bincount(groups)
-    wrong = np.bincount(groups, ~correct)
-    upto = np.arange(1, n + 1)
-    group = np.repeat(np.arange(len(count)), count)
-    before = np.cumsum(count) - count
-    mistakes = (np.cumsum(wrong) - wrong)[group]
-    mistakes = mistakes + (wrong / count)[group] * (upto - before[group])
-    risk = mistakes / upto
-    best = np.maximum(upto - correct.sum(), 0) / upto
-    spread = bootstrap_interval(
-        jax.random.key(seed),
-        _areas,
-        jnp.asarray(groups, jnp.int32),
-        jnp.asarray(~correct),
-        resamples=resamples,
-    )
-    areas = [risk.mean(), (risk - best).mean()]
-    ends = zip(areas, np.asarray(spread.low), np.asarray(spread.high), strict=True)
-    return RiskCoverage(upto / n, risk, best, *(Estimate(*map(float, end)) for end in ends))
+    risk, best = _risks(groups, ~correct)
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(0, n, n) for _ in range(resamples))
+    # A program compiled for each number of rows would take longer than the resamples do.
+    found = [_areas(*_risks(groups[drawn], ~correct[drawn])) for drawn in draws]
+    ends = np.quantile(found, [0.025, 0.975], axis=0)
+    areas = [Estimate(*map(float, of)) for of in zip(_areas(risk, best), *ends, strict=True)]
+    return RiskCoverage(np.arange(1, n + 1) / n, risk, best, *areas)
 
 
 def choose_threshold(
@@ -239,18 +227,20 @@ def select(
     return Selection(kept, len(correct), share(kept, len(correct)), right)
 
 
-def _areas(groups: Array, wrong: Array) -> Array:
-    """AURC and its excess, of a resample whose groups are numbered as in the data."""
-    n = groups.shape[0]
-    count = jax.ops.segment_sum(jnp.ones_like(groups), groups, n)
-    mistakes = jax.ops.segment_sum(wrong.astype(jnp.int32), groups, n)
-    ends, sums = jnp.cumsum(count), jnp.cumsum(mistakes)
-    upto = jnp.arange(1, n + 1)
-    group = jnp.searchsorted(ends, upto, side="left")
-    into = (upto - (ends - count)[group]) / jnp.maximum(count, 1)[group]
-    risk = ((sums - mistakes)[group] + mistakes[group] * into) / upto
-    best = jnp.maximum(upto - (n - sums[-1]), 0) / upto
-    return jnp.stack([jnp.mean(risk), jnp.maximum(jnp.mean(risk - best), 0)])
+def _risks(groups: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The risk among the first k rows [N], those of a group in random order, and the least risk."""
+    count, mistakes = np.bincount(groups), np.bincount(groups, wrong)
+    upto = np.arange(1, len(groups) + 1)
+    group = np.repeat(np.arange(len(count)), count)
+    into = (upto - (np.cumsum(count) - count)[group]) / count[group]
+    before = np.cumsum(mistakes) - mistakes
+    risk = (before[group] + mistakes[group] * into) / upto
+    return risk, np.maximum(upto - (len(wrong) - wrong.sum()), 0) / upto
+
+
+def _areas(risk: np.ndarray, best: np.ndarray) -> tuple[float, float]:
+    """AURC and its excess, which a rounding may not make negative."""
+    return float(risk.mean()), max(float((risk - best).mean()), 0.0)
 
 
 def _at_most(successes: int, n: int, rate: float) -> float:

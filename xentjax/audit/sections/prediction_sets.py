@@ -41,7 +41,8 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
     return Part(
         finding=(
             f"Sets of {coverage.mean_size:.2f} answers on average, promised to hold the right one "
-            f"in {round_percent(promised)}, held it in {percent(coverage.coverage.value)} of the test rows."
+            f"in {round_percent(promised)}, held it in {percent(coverage.coverage.value)} of the "
+            "test rows."
         ),
         measures=[
             Measure(
@@ -50,7 +51,8 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
                 coverage.coverage.low,
                 coverage.coverage.high,
                 "share",
-                f"{round_percent(promised)} or more; so few or fewer come by chance in {percent(chance)}",
+                f"{round_percent(promised)} or more; so few or fewer come by chance in "
+                f"{percent(chance)}",
                 _judge_chance(chance),
             )
         ],
@@ -107,9 +109,9 @@ def _sets_grid(
         f"Sets that hold the right answer in {round_percent(1 - alpha)}",
         ("sets", "held it on test", "answers", "worst class", "worst size", "classes too rare"),
         rows,
-        "Thresholds are from validation rows. The worst class and the worst size of a set are among "
-        f"those with {_FEWEST} test rows or more. A class too rare to promise anything about belongs "
-        "to every set of the last line.",
+        "Thresholds are from validation rows. The worst class and the worst size of a set are "
+        f"among those with {_FEWEST} test rows or more. A class too rare to promise anything about "
+        "belongs to every set of the last line.",
     )
 
 
