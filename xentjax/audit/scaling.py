@@ -263,5 +263,6 @@ def _descend(
         slope = jnp.linalg.norm(optax.tree.get(state, "grad").ravel())
         return (step == 0) | ((step < _MOST_STEPS) & (slope > _TOLERANCE))
 
-    point, _, _ = lax.while_loop(unfinished, advance, (start, rule.init(start), 0))
+    found, _, _ = lax.while_loop(unfinished, advance, (start, rule.init(start), 0))
+    point = jnp.asarray(found)
     return point, jnp.linalg.norm(jax.grad(value)(point).ravel())

@@ -36,7 +36,7 @@ def draw_prediction_sets(
     figure = new_figure(title, size=(6.0, max(4.2, 1.6 + 0.26 * len(order))))
     sizes, classes = figure.subplots(1, 2, width_ratios=[1, 1.35])
     _draw_sizes(sizes, coverage.by_size)
-    _draw_classes(classes, coverage.by_class, [class_names[i] for i in order], order)
+    _draw_classes(classes, coverage.by_class, [class_names[int(i)] for i in order], order)
     classes.axvline(
         promised, color=_PROMISE, lw=1.4, ls=(0, (5, 3)), label=f"{promised:.0%} promised"
     )

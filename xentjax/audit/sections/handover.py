@@ -160,8 +160,8 @@ def _handover_unmeasured(
     elif not loosest.proven:
         texts.append(
             "A threshold for handing over: mistakes among the rows the model is surest of leave "
-            f"no threshold with {round_percent(loosest.accuracy)} accuracy. It takes a better model, "
-            "or more validation rows."
+            f"no threshold with {round_percent(loosest.accuracy)} accuracy. It takes a better "
+            "model, or more validation rows."
         )
     return texts
 
