@@ -7,7 +7,8 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.estimate import Estimate
 from xentjax.audit.scaling import TemperatureScaling, fit_temperature, fit_vector_scaling
 from xentjax.audit.section import Grid, Measure, Verdict, picture
-from xentjax.audit.sections.part import Part, percent, with_interval
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, with_interval
 from xentjax.plots.reliability import draw_reliability
 
 # Five points: who is told 90 % may rely on something between 85 % and 95 %.
@@ -29,7 +30,7 @@ def confidence_part(subject: Classifier, *, seed: int) -> Part:
     by_vector = measure_calibration(vector.apply(test.logits), test.labels, seed=seed)
     rows.append(_table_row("vector scaling", by_vector))
     return Part(
-        finding=_finding(before, after if helps else None, scaling),
+        sentence=_sentence(before, after if helps else None, scaling),
         measures=_measures(before, after if helps else None),
         grids=[_scaling_grid(rows, scaling), _brier_grid(before)],
         pictures=[
@@ -92,7 +93,7 @@ def _error_measure(name: str, found: Calibration) -> Measure:
     return Measure(name, error.value, error.low, error.high, "share", good, judge_error(error))
 
 
-def _finding(before: Calibration, after: Calibration | None, scaling: TemperatureScaling) -> str:
+def _sentence(before: Calibration, after: Calibration | None, scaling: TemperatureScaling) -> str:
     text = (
         f"On {before.rows} test rows the model was {percent(before.confidence)} sure on average "
         f"and right in {percent(before.accuracy.value)}: {_direction(before.overconfidence)}. Its "

@@ -5,7 +5,8 @@ import math
 from xentjax.audit.class_scores import read_class_scores
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.section import Grid, Measure, Verdict, picture
-from xentjax.audit.sections.part import Part, percent, round_percent, with_interval
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent, with_interval
 from xentjax.audit.selective import (
     ConfidenceThreshold,
     RiskCoverage,
@@ -37,7 +38,7 @@ def handover_part(subject: Classifier, *, seed: int) -> Part:
     if best is not None and best[1].decided:
         chosen = (best[1].coverage.value, 1 - best[1].accuracy.value)
     return Part(
-        finding=_handover_finding(best),
+        sentence=_handover_sentence(best),
         measures=_handover_measures(curve, mistakes, best),
         grids=[_promise_grid(tried)],
         pictures=[
@@ -92,7 +93,7 @@ def _judge_promise(threshold: ConfidenceThreshold, found: Selection) -> Verdict:
     return "good" if found.accuracy.value >= threshold.accuracy else "watch"
 
 
-def _handover_finding(best: tuple[ConfidenceThreshold, Selection] | None) -> str:
+def _handover_sentence(best: tuple[ConfidenceThreshold, Selection] | None) -> str:
     if best is None or not best[1].decided:
         return ""
     threshold, found = best

@@ -6,7 +6,8 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.conformal import ConformalPredictor, fit_aps, fit_classwise_aps, fit_raps
 from xentjax.audit.coverage import SetCoverage, Shares, chance_of_coverage, set_coverage
 from xentjax.audit.section import Grid, Measure, Verdict, picture
-from xentjax.audit.sections.part import Part, percent, round_percent, with_interval
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent, with_interval
 from xentjax.plots.conformal import draw_prediction_sets
 
 _FEWEST = 10  # test rows, for the share covered to tell anything
@@ -39,7 +40,7 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
         coverage.covered, coverage.rows, calibration_rows=int(plain.rows[0]), alpha=alpha
     )
     return Part(
-        finding=(
+        sentence=(
             f"Sets of {coverage.mean_size:.2f} answers on average, promised to hold the right one "
             f"in {round_percent(promised)}, held it in {percent(coverage.coverage.value)} of the "
             "test rows."

@@ -7,8 +7,8 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.section import Section
-from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.layer_health import layer_part
+from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.perturbations import attack_part, noise_part, probed_rows
 from xentjax.audit.sections.wrong_labels import label_part
 

@@ -17,7 +17,8 @@ from xentjax.audit.out_of_distribution import (
     uniform_features,
 )
 from xentjax.audit.section import Grid, Measure, Verdict
-from xentjax.audit.sections.part import Part, percent
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent
 
 _MOST_ROWS = 1000
 _FEWEST_FEATURES = 8  # in fewer, an order of its own leaves a row much as it was
@@ -44,7 +45,7 @@ def strangers_part(subject: Classifier, *, seed: int) -> Part:
         found[name] = {score: _detection(subject, logits, of) for score, of in _SCORES.items()}
         confidence[name] = float(np.exp(max_softmax_score(logits)).mean())
     return Part(
-        finding=_finding(confidence),
+        sentence=_sentence(confidence),
         measures=[_measure(name, scores["confidence"]) for name, scores in found.items()],
         grids=[_grid(found, confidence)] if found else [],
         advice=_advice(found),
@@ -94,7 +95,7 @@ def _judge(found: Detection) -> Verdict:
     return "good" if found.auroc.low >= _BOUND else "watch"
 
 
-def _finding(confidence: Mapping[str, float]) -> str:
+def _sentence(confidence: Mapping[str, float]) -> str:
     if not confidence:
         return ""
     said = " and ".join(f"{percent(value)} sure of {name}" for name, value in confidence.items())
