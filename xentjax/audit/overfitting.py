@@ -1,0 +1,279 @@
+"""Overfitting: what a model scores on rows it was trained on, and on rows it was not.
+
+`generalization` measures loss, accuracy and their gaps with intervals; `split_size` says whether a
+split is too small to tell and how many rows would do. What the intervals mean is read in
+`fit_state`. Use it before the rest of an audit, which is of little use for a model that has learned
+nothing, or has learned its training rows by heart.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, Num
+
+from xentjax.losses.softmax import softmax_cross_entropy
+from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Outcomes(NamedTuple):
+    """What a model scored on each row of a split.
+
+    Attributes:
+        losses: nats, float [N]; of a text the mean of each block.
+        hits: bool [N], or the share of hits of each block, float [N].
+    """
+
+    losses: np.ndarray
+    hits: np.ndarray
+
+
+class References(NamedTuple):
+    """Losses of models that look at nothing, in nats.
+
+    Attributes:
+        uniform: log C, every class alike.
+        prior: the entropy of the class frequencies, always answering with them.
+    """
+
+    uniform: float
+    prior: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitScores:
+    """One split.
+
+    Attributes:
+        name: "train", "validation" or "test".
+        rows: how many.
+        loss: mean, nats.
+        accuracy: share of hits.
+    """
+
+    name: str
+    rows: int
+    loss: Estimate
+    accuracy: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Generalization:
+    """Scores by split and the gaps between them.
+
+    Attributes:
+        splits: of train, validation and test, in this order.
+        loss_gap: test − train, nats.
+        accuracy_gap: train − test.
+        references: the losses to compare with.
+    """
+
+    splits: tuple[SplitScores, SplitScores, SplitScores]
+    loss_gap: Estimate
+    accuracy_gap: Estimate
+    references: References
+
+
+class SplitSize(NamedTuple):
+    """Whether a split has rows enough to tell a number from a bound.
+
+    Attributes:
+        half_width: of the interval.
+        distance: from the number to the bound.
+        enough: whether the distance is larger.
+        rows_needed: about how many rows would make it so; None where no number would.
+    """
+
+    half_width: float
+    distance: float
+    enough: bool
+    rows_needed: int | None
+
+
+def outcomes(logits: Num[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> Outcomes:
+    """Cross-entropy and hit of each row.
+
+    Args:
+        logits: real scores [N, C].
+        labels: class indices [N].
+
+    Returns:
+        `Outcomes`: nats, and whether the highest score was the label's.
+
+    Raises:
+        ValueError: there are no rows, shapes do not fit, or a label is outside [0, C).
+
+    Example:
+        >>> scored = outcomes(np.log([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 0]))
+        >>> scored.losses.round(4).tolist(), scored.hits.tolist()  # −log 0.5, −log 0.2
+        ([0.6931, 1.6094], [True, False])
+    """
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+        raise ValueError(
+            "logits must be [N, C] and labels [N] with at least one row, got shapes "
+            f"{logits.shape} and {labels.shape}"
+        )
+    losses = softmax_cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
+    return Outcomes(np.asarray(losses, np.float64), logits.argmax(-1) == labels)
+
+
+def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> References:
+    r"""What models that look at nothing would lose: log C, and the entropy −Σ p log p.
+
+    Prefer the entropy as the mark to beat: with rare classes it lies far below log C.
+
+    Args:
+        labels: class indices of the training rows [N].
+        classes: C.
+
+    Returns:
+        `References`, nats.
+
+    Raises:
+        ValueError: there are no labels, or one is outside [0, C).
+
+    Example:
+        >>> found = reference_losses(np.array([0, 0, 0, 1]), classes=4)
+        >>> round(found.uniform, 4), round(found.prior, 4)  # log 4; ¾ log 4/3 + ¼ log 4
+        (1.3863, 0.5623)
+    """
+    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must be some class indices in [0, {classes}), got {labels}")
+    share = np.bincount(labels) / len(labels)
+    share = share[share > 0]
+    return References(math.log(classes), float(abs(share @ np.log(share))))
+
+
+def generalization(
+    train: Outcomes,
+    validation: Outcomes,
+    test: Outcomes,
+    *,
+    references: References,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Generalization:
+    r"""Loss and accuracy of three splits and the gaps between training and test, with intervals.
+
+    Losses have percentile bootstrap intervals; for the gap each split is resampled on its own,
+    since no row is in both. Hits that are yes or no have Wilson's interval, and their gap
+    Newcombe's, which combines the two and stays honest where every row was right: with the rates
+    p, q and their intervals [l, u], [l', u']
+
+        p − q − √((p − l)² + (u' − q)²)  to  p − q + √((u − p)² + (q − l')²)
+
+    Shares of hits (blocks of text) are bootstrapped like losses. The training loss is a biased
+    mark by construction; nothing here corrects for validation having chosen the parameters.
+
+    Args:
+        train: outcomes of the training rows.
+        validation: of those that chose the parameters.
+        test: of those never seen.
+        references: to compare with, from `reference_losses`.
+        seed: of the resamples.
+        resamples: how many.
+
+    Returns:
+        `Generalization`.
+
+    Raises:
+        ValueError: a split is empty, its arrays differ in length, or a loss is not finite.
+
+    Example:
+        >>> right, wrong = Outcomes(np.zeros(50), np.ones(50, bool)), Outcomes(
+        ...     np.ones(50), np.zeros(50, bool))
+        >>> found = generalization(right, wrong, wrong, references=References(1.0, 1.0))
+        >>> found.loss_gap.value, round(found.accuracy_gap.low, 3)
+        (1.0, 0.899)
+
+    Reference:
+        R. G. Newcombe, Interval Estimation for the Difference Between Independent Proportions,
+        1998. B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
+    """
+    named = {"train": train, "validation": validation, "test": test}
+    keys = jax.random.split(jax.random.key(seed), (3, 2))
+    scored, losses, shares = [], [], []
+    for key, (name, split) in zip(keys, named.items(), strict=True):
+        _check(name, split)
+        losses.append(_resampled_mean(key[0], split.losses, resamples))
+        shares.append(_resampled_mean(key[1], split.hits, resamples))
+        accuracy = _share(split.hits) if split.hits.dtype == bool else _percentiles(*shares[-1])
+        scored.append(SplitScores(name, len(split.losses), _percentiles(*losses[-1]), accuracy))
+    if train.hits.dtype == bool and test.hits.dtype == bool:
+        accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
+    else:
+        accuracy_gap = _percentiles(*(a - b for a, b in zip(shares[0], shares[2], strict=True)))
+    loss_gap = _percentiles(*(a - b for a, b in zip(losses[2], losses[0], strict=True)))
+    return Generalization(tuple(scored), loss_gap, accuracy_gap, references)
+
+
+def split_size(found: Estimate, rows: int, *, bound: float = 0.0) -> SplitSize:
+    """Whether an interval is narrow enough to tell a number from a bound, else the rows needed.
+
+    Half-widths shrink as 1/√n, so n · (half-width / distance)² rows are about enough, if the split
+    that is counted is the smaller one and the number itself stays.
+
+    Args:
+        found: the number and its interval.
+        rows: n, of the split that makes the interval wide.
+        bound: to tell it from.
+
+    Example:
+        >>> split_size(Estimate(0.1, -0.1, 0.3), 50)  # half-width twice the distance: 4 times 50
+        SplitSize(half_width=0.2, distance=0.1, enough=False, rows_needed=200)
+    """
+    side = found.high - found.value if found.value < bound else found.value - found.low
+    distance = abs(found.value - bound)
+    needed = math.ceil(rows * (side / distance) ** 2 - 1e-9) if distance > 0 else None
+    return SplitSize(side, distance, side < distance, needed)
+
+
+def _check(name: str, split: Outcomes) -> None:
+    if split.losses.ndim != 1 or split.hits.shape != split.losses.shape or not split.losses.size:
+        raise ValueError(
+            f"{name}: losses and hits must be [N] with at least one row, got shapes "
+            f"{split.losses.shape} and {split.hits.shape}"
+        )
+    bad = np.flatnonzero(~np.isfinite(split.losses))
+    if bad.size:
+        raise ValueError(
+            f"{name}: losses must be finite, got {split.losses[bad[0]]} at row {bad[0]} "
+            f"({bad.size} such rows); a mean of them says nothing"
+        )
+
+
+def _resampled_mean(key: jax.Array, values: np.ndarray, resamples: int) -> tuple:
+    """The mean and the means of resamples [R], in float64."""
+    # What is common to all rows is taken out first: float32 keeps its digits for the differences.
+    centre = float(np.mean(values, dtype=np.float64))
+    shifted = jnp.asarray(values - centre, jnp.float32)
+    found = bootstrap_interval(key, jnp.mean, shifted, resamples=resamples)
+    return centre, centre + np.asarray(found.resampled, np.float64)
+
+
+def _percentiles(value: float, resampled: np.ndarray) -> Estimate:
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    # Of values that are all alike the resamples differ by roundings, to one side.
+    return Estimate(float(value), min(float(low), value), max(float(high), value))
+
+
+def _share(hits: np.ndarray) -> Estimate:
+    low, high = wilson_interval(int(hits.sum()), len(hits))
+    return Estimate(float(hits.mean()), float(low), float(high))
+
+
+def _difference(p: Estimate, q: Estimate) -> Estimate:
+    value = p.value - q.value
+    below = math.hypot(p.value - p.low, q.high - q.value)
+    return Estimate(value, value - below, value + math.hypot(p.high - p.value, q.value - q.low))
