@@ -8,7 +8,8 @@ second is what a low loss hides.
 import dataclasses
 from typing import Literal, TypeAlias
 
-from xentjax.audit.overfitting import Estimate, Generalization, References, split_size
+from xentjax.audit.estimate import Estimate
+from xentjax.audit.overfitting import Generalization, References, split_size
 
 FitState: TypeAlias = Literal["overfit", "underfit", "fits", "unclear"]
 _Side: TypeAlias = Literal["above", "below", "astride"]

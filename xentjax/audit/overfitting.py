@@ -15,16 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
+from xentjax.audit.estimate import Estimate, percentiles
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
-
-
-class Estimate(NamedTuple):
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Outcomes(NamedTuple):
@@ -208,13 +201,13 @@ def generalization(
         _check(name, split)
         losses.append(_resampled_mean(key[0], split.losses, resamples))
         shares.append(_resampled_mean(key[1], split.hits, resamples))
-        accuracy = _share(split.hits) if split.hits.dtype == bool else _percentiles(*shares[-1])
-        scored.append(SplitScores(name, len(split.losses), _percentiles(*losses[-1]), accuracy))
+        accuracy = _share(split.hits) if split.hits.dtype == bool else percentiles(*shares[-1])
+        scored.append(SplitScores(name, len(split.losses), percentiles(*losses[-1]), accuracy))
     if train.hits.dtype == bool and test.hits.dtype == bool:
         accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
     else:
-        accuracy_gap = _percentiles(*(a - b for a, b in zip(shares[0], shares[2], strict=True)))
-    loss_gap = _percentiles(*(a - b for a, b in zip(losses[2], losses[0], strict=True)))
+        accuracy_gap = percentiles(*(a - b for a, b in zip(shares[0], shares[2], strict=True)))
+    loss_gap = percentiles(*(a - b for a, b in zip(losses[2], losses[0], strict=True)))
     return Generalization(tuple(scored), loss_gap, accuracy_gap, references)
 
 
@@ -260,12 +253,6 @@ def _resampled_mean(key: jax.Array, values: np.ndarray, resamples: int) -> tuple
     shifted = jnp.asarray(values - centre, jnp.float32)
     found = bootstrap_interval(key, jnp.mean, shifted, resamples=resamples)
     return centre, centre + np.asarray(found.resampled, np.float64)
-
-
-def _percentiles(value: float, resampled: np.ndarray) -> Estimate:
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    # Of values that are all alike the resamples differ by roundings, to one side.
-    return Estimate(float(value), min(float(low), value), max(float(high), value))
 
 
 def _share(hits: np.ndarray) -> Estimate:

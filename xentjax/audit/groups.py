@@ -1,0 +1,173 @@
+"""Groups: the scores of a confusion matrix, group by group.
+
+Use `group_rates` to see how each group of rows fares before asking, with `fairness`, how far apart
+they are.
+"""
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num, Shaped
+
+from xentjax.metrics.agreement import accuracy
+from xentjax.metrics.confusion import ConfusionMatrix, normalized_confusion
+from xentjax.metrics.intervals import wilson_interval
+from xentjax.metrics.scores import precision, recall, specificity
+
+
+class Rate(NamedTuple):
+    """A share, and its 95 % Wilson interval; NaN where nothing was there to be counted."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupRates:
+    """The scores of each group, every class in turn against the rest.
+
+    Attributes:
+        groups: their names, sorted, G of them.
+        counts: rows of each, int [G].
+        confusions: (weighted) counts, rows true, float [G, C, C].
+        accuracy: share of rows that are right, [G].
+        selection: share of rows given a class, [G, C].
+        recall: of the rows of a class the share given it, its true positive rate, [G, C].
+        false_positive: of the rows of other classes the share given it, [G, C].
+        precision: of the rows given a class the share that is of it, [G, C].
+        base: share of rows that are of a class, [G, C].
+    """
+
+    groups: tuple[str, ...]
+    counts: np.ndarray
+    confusions: np.ndarray
+    accuracy: Rate
+    selection: Rate
+    recall: Rate
+    false_positive: Rate
+    precision: Rate
+    base: Rate
+
+
+def group_rates(
+    predictions: Int[np.ndarray, " N"],
+    labels: Int[np.ndarray, " N"],
+    groups: Shaped[np.ndarray, " N"],
+    *,
+    classes: int,
+    weights: Num[np.ndarray, " N"] | None = None,
+) -> GroupRates:
+    r"""The rates of each group from one confusion matrix a group, with Wilson intervals.
+
+    For a favourable class f: selection P(ŷ = f), recall P(ŷ = f | y = f), false positives
+    P(ŷ = f | y ≠ f), precision P(y = f | ŷ = f), base P(y = f). With weights an interval is that
+    of (Σw)² / Σw² rows, taken over all rows of the group.
+
+    Args:
+        predictions: class given to each row [N].
+        labels: its true class [N].
+        groups: its group [N], names or numbers; groups without rows do not exist here.
+        classes: C.
+        weights: of rows, non-negative [N].
+
+    Returns:
+        `GroupRates`; of two classes, [:, 1] are the rates that binary formulas mean.
+
+    Raises:
+        ValueError: shapes do not fit, there are no rows, a class is outside [0, C), or a group is
+            missing (NaN or None).
+
+    Example:
+        >>> rates = group_rates(
+        ...     np.array([1, 0, 1, 1]), np.array([1, 1, 1, 0]), np.array(["a", "a", "b", "b"]),
+        ...     classes=2)
+        >>> rates.groups, rates.recall.value[:, 1].tolist()  # 1 of 2 found, 1 of 1
+        (('a', 'b'), [0.5, 1.0])
+
+    See Also:
+        `fairness_gaps`.
+    """
+    names, which = read_groups(groups, np.shape(labels))
+    matrix = ConfusionMatrix(classes)
+    weights = np.ones(len(labels), np.float32) if weights is None else np.asarray(weights)
+    # Once with concrete arrays, which refuses what is out of range.
+    matrix.update(matrix.init(), predictions, labels, weights=weights)
+    given = jnp.asarray(predictions), jnp.asarray(labels)
+
+    def confusion(where: Array) -> Array:
+        state = matrix.update(matrix.init(), *given, where=where, weights=jnp.asarray(weights))
+        return matrix.compute(state)
+
+    members = which == np.arange(len(names))[:, None]
+    confusions = jax.vmap(confusion)(jnp.asarray(members))
+    values, bases = rates_of(confusions)
+    squares = np.where(members, np.float64(weights) ** 2, 0).sum(1)
+    totals = np.asarray(confusions.sum((1, 2)), np.float64)
+    rows_of_unit = np.divide(totals, squares, out=np.zeros_like(totals), where=squares > 0)
+    rates = {name: _with_interval(values[name], bases[name], rows_of_unit) for name in values}
+    return GroupRates(names, members.sum(1), np.asarray(confusions), **rates)
+
+
+def read_groups(groups: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names in sorted order, and the number of each row's group."""
+    if np.shape(groups) != shape or len(shape) != 1 or not shape[0]:
+        raise ValueError(
+            f"groups and labels must be [N] with at least one row, got shapes {np.shape(groups)} "
+            f"and {shape}"
+        )
+    missing = np.array([x is None or x != x for x in groups.tolist()])
+    if missing.any():
+        raise ValueError(
+            f"groups: row {missing.argmax()} has none ({missing.sum()} such rows); leave those "
+            "rows out or name their group"
+        )
+    found, which = np.unique(
+        groups.astype(str) if groups.dtype == object else groups, return_inverse=True
+    )
+    return tuple(str(name) for name in found), which
+
+
+def rates_of(confusions: Float[Array, "G C C"]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The rates of each group, and the (weighted) counts that each is a share of."""
+
+    def each(score, **options):
+        return jax.vmap(partial(score, **options))(confusions)
+
+    nan = float("nan")
+    total = confusions.sum((1, 2))
+    actual, given = confusions.sum(2), confusions.sum(1)
+    share = each(normalized_confusion, over="all")
+    some = jnp.where(total > 0, 1, jnp.nan)[:, None]
+    values = {
+        "accuracy": each(accuracy),
+        "selection": share.sum(1) * some,
+        "recall": each(recall, zero_division=nan),
+        "false_positive": 1 - each(specificity, zero_division=nan),
+        "precision": each(precision, zero_division=nan),
+        "base": share.sum(2) * some,
+    }
+    whole = jnp.broadcast_to(total[:, None], actual.shape)
+    bases = {
+        "accuracy": total,
+        "selection": whole,
+        "recall": actual,
+        "false_positive": whole - actual,
+        "precision": given,
+        "base": whole,
+    }
+    return values, bases
+
+
+def _with_interval(value: Array, base: Array, rows_of_unit: np.ndarray) -> Rate:
+    rate = np.asarray(value, np.float64)
+    scale = rows_of_unit.reshape(-1, *[1] * (rate.ndim - 1))
+    n = np.maximum(np.asarray(base, np.float64) * scale, 0)
+    known = ~np.isnan(rate)
+    hits = np.clip(np.where(known, rate, 0), 0, 1) * n
+    low, high = (np.asarray(x, np.float64) for x in wilson_interval(hits, n))
+    return Rate(rate, np.where(known, low, np.nan), np.where(known, high, np.nan))
