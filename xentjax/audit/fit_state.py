@@ -73,7 +73,9 @@ def skill(found: Generalization) -> Estimate:
     return Estimate(*(1 - x / scale for x in (loss.value, loss.high, loss.low)))
 
 
-def fit_verdict(found: Generalization, *, thresholds: FitThresholds | None = None) -> FitVerdict:
+def fit_verdict(
+    found: Generalization, *, thresholds: FitThresholds | None = None, unit: str = "rows"
+) -> FitVerdict:
     r"""Reads the state of a fit from the intervals.
 
     With the reference loss r (the entropy of the class frequencies):
@@ -89,6 +91,7 @@ def fit_verdict(found: Generalization, *, thresholds: FitThresholds | None = Non
     Args:
         found: from `generalization`.
         thresholds: other bounds than these.
+        unit: what the reasons call the examples.
 
     Returns:
         `FitVerdict`.
@@ -114,15 +117,15 @@ def fit_verdict(found: Generalization, *, thresholds: FitThresholds | None = Non
     accuracy_gap = _side(found.accuracy_gap, bounds.accuracy_gap)
     skilled = _side(learned, bounds.skill) if train_rows >= bounds.rows else "astride"
     loss_text = (
-        f"the loss is {_words(found.loss_gap)} nats higher on test than on training rows; up to "
+        f"the loss is {_words(found.loss_gap)} nats higher on test than on training {unit}; up to "
         f"{loss_bound:.3f} is tolerated, {bounds.loss_gap:.0%} of the reference loss"
     )
     accuracy_text = (
-        f"the accuracy is {_words(found.accuracy_gap)} lower on test than on training rows; up to "
+        f"the accuracy is {_words(found.accuracy_gap)} lower on test than on training {unit}; up to "
         f"{bounds.accuracy_gap:g} is tolerated"
     )
     skill_text = (
-        f"of the reference loss a share of {_words(learned)} is gone on the training rows; at "
+        f"of the reference loss a share of {_words(learned)} is gone on the training {unit}; at "
         f"least {bounds.skill:g} is wanted"
     )
     spoken = {
@@ -137,7 +140,7 @@ def fit_verdict(found: Generalization, *, thresholds: FitThresholds | None = Non
         return FitVerdict("overfit", tuple(spoken["overfit"] + spoken["underfit"]))
     if spoken["underfit"]:
         return FitVerdict("underfit", tuple(spoken["underfit"]))
-    open_questions = _open(found, bounds, loss_bound, (loss_gap, accuracy_gap, skilled))
+    open_questions = _open(found, bounds, unit, (loss_gap, accuracy_gap, skilled))
     if open_questions:
         return FitVerdict("unclear", open_questions)
     return FitVerdict("fits", (loss_text, accuracy_text, skill_text))
@@ -150,27 +153,28 @@ def _side(found: Estimate, bound: float) -> _Side:
 
 
 def _open(
-    found: Generalization, bounds: FitThresholds, loss_bound: float, sides: tuple[_Side, ...]
+    found: Generalization, bounds: FitThresholds, unit: str, sides: tuple[_Side, ...]
 ) -> tuple[str, ...]:
     """What could not be told, each with the rows that would settle it."""
+    loss_bound = bounds.loss_gap * reference_scale(found.references)
     train, _, test = found.splits
     few = [s for s in (train, test) if s.rows < bounds.rows]
     reasons = [
-        f"{split.name} has {split.rows} rows; below {bounds.rows} the interval of a mean loss is "
+        f"{split.name} has {split.rows} {unit}; below {bounds.rows} the interval of a mean loss is "
         "not to be believed"
         for split in few
     ]
     cases = (
         ("loss gap", found.loss_gap, loss_bound, test),
         ("accuracy gap", found.accuracy_gap, bounds.accuracy_gap, test),
-        ("skill on training rows", skill(found), bounds.skill, train),
+        ("skill in training", skill(found), bounds.skill, train),
     )
     for (name, estimate, bound, split), side in zip(cases, sides, strict=True):
         if side == "astride" and _side(estimate, bound) == "astride":
             size = split_size(estimate, split.rows, bound=bound)
             # A number that sits on its bound is told from it by no split one could collect.
             settled = (
-                f"about {size.rows_needed} rows of {split.name} instead of {split.rows} would tell"
+                f"about {size.rows_needed} {unit} of {split.name} instead of {split.rows} would tell"
                 if size.rows_needed is not None and size.rows_needed <= 1000 * split.rows
                 else "it sits on the bound"
             )

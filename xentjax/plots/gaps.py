@@ -1,0 +1,75 @@
+"""Pictures of gaps: a score on each split with its interval, and marks to compare with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from xentjax.plots.canvas import new_figure, plain, save
+
+_COLOURS = {"train": "#5b7f9e", "validation": "#c8452f", "test": "#3f7d58"}
+_REFERENCE = "#4a4a4a"
+
+
+def draw_gaps(
+    splits: Sequence[Any],
+    references: Sequence[tuple[str, float]],
+    target: Path | BinaryIO,
+    *,
+    title: str = "Loss and accuracy by split",
+    unit: str = "nats",
+) -> None:
+    """Draws loss and accuracy of each split as a dot with its interval.
+
+    Args:
+        splits: what has `name`, `rows`, `loss` and `accuracy`, each of the two with `value`, `low`
+            and `high`; such as `Generalization.splits`.
+        references: names and losses of models that look at nothing, drawn as vertical lines.
+        target: the picture to write.
+        title: above it.
+        unit: of the losses.
+    """
+    figure = new_figure(title, size=(7.2, 3.6))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1])
+    for panel, name in ((left, "loss"), (right, "accuracy")):
+        for place, split in enumerate(splits):
+            _draw_estimate(panel, place, getattr(split, name), split.name, name)
+        plain(panel)
+        panel.grid(visible=False, axis="y")
+        panel.margins(x=0.12)
+    for number, (name, value) in enumerate(references):
+        left.axvline(value, color=_REFERENCE, lw=1.2, ls=((0, (5, 3)), (0, (1, 2)))[number % 2])
+        # Names end at their line, one below the other, so that lines close together stay apart.
+        left.annotate(
+            f"{name} {value:.2f}",
+            (value, len(splits) - 0.25 + 0.36 * number),
+            (-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=_REFERENCE,
+            fontsize=9,
+        )
+    left.set_xlim(0, None)
+    left.set_yticks(range(len(splits)), [f"{split.name}\n{split.rows} rows" for split in splits])
+    left.set_ylim(len(splits) - 0.4 + 0.36 * len(references), -0.6)
+    left.set_xlabel(f"loss ({unit})")
+    right.set_xlabel("accuracy")
+    right.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    right.locator_params(axis="x", nbins=4)
+    save(figure, target)
+
+
+def _draw_estimate(panel: Any, place: int, estimate: Any, split: str, name: str) -> None:
+    colour = _COLOURS.get(split, _REFERENCE)
+    panel.plot([estimate.low, estimate.high], [place, place], color=colour, lw=3, alpha=0.45)
+    panel.plot([estimate.value], [place], "o", color=colour, ms=8)
+    text = f"{estimate.value:.1%}" if name == "accuracy" else f"{estimate.value:.3g}"
+    panel.annotate(
+        text,
+        (estimate.value, place),
+        (0, 8),
+        textcoords="offset points",
+        ha="center",
+        color=colour,
+        fontsize=10,
+    )
