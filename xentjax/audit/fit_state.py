@@ -6,13 +6,12 @@ second is what a low loss hides.
 """
 
 import dataclasses
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from xentjax.audit.estimate import Estimate
-from xentjax.audit.overfitting import Generalization, References, split_size
+from xentjax.audit.overfitting import Generalization, References, SplitScores, split_size
 
 FitState: TypeAlias = Literal["overfit", "underfit", "fits", "unclear"]
-_Side: TypeAlias = Literal["above", "below", "astride"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,77 +108,95 @@ def fit_verdict(
         'overfit'
     """
     bounds = FitThresholds() if thresholds is None else thresholds
-    loss_bound = bounds.loss_gap * reference_scale(found.references)
-    train_rows, _, test_rows = (split.rows for split in found.splits)
-    learned = skill(found)
-    known = min(train_rows, test_rows) >= bounds.rows
-    loss_gap = _side(found.loss_gap, loss_bound) if known else "astride"
-    accuracy_gap = _side(found.accuracy_gap, bounds.accuracy_gap)
-    skilled = _side(learned, bounds.skill) if train_rows >= bounds.rows else "astride"
-    loss_text = (
-        f"the loss is {_words(found.loss_gap)} nats higher on test than on training {unit}; up to "
-        f"{loss_bound:.3f} is tolerated, {bounds.loss_gap:.0%} of the reference loss"
-    )
-    accuracy_text = (
-        f"the accuracy is {_words(found.accuracy_gap)} lower on test than on training {unit}; up to "
-        f"{bounds.accuracy_gap:g} is tolerated"
-    )
-    skill_text = (
-        f"of the reference loss a share of {_words(learned)} is gone on the training {unit}; at "
-        f"least {bounds.skill:g} is wanted"
-    )
-    spoken = {
-        "overfit": [
-            text
-            for side, text in ((loss_gap, loss_text), (accuracy_gap, accuracy_text))
-            if side == "above"
-        ],
-        "underfit": [skill_text] if skilled == "below" else [],
-    }
-    if spoken["overfit"]:
-        return FitVerdict("overfit", tuple(spoken["overfit"] + spoken["underfit"]))
-    if spoken["underfit"]:
-        return FitVerdict("underfit", tuple(spoken["underfit"]))
-    open_questions = _open(found, bounds, unit, (loss_gap, accuracy_gap, skilled))
-    if open_questions:
-        return FitVerdict("unclear", open_questions)
-    return FitVerdict("fits", (loss_text, accuracy_text, skill_text))
-
-
-def _side(found: Estimate, bound: float) -> _Side:
-    if found.low > bound:
-        return "above"
-    return "below" if found.high < bound else "astride"
-
-
-def _open(
-    found: Generalization, bounds: FitThresholds, unit: str, sides: tuple[_Side, ...]
-) -> tuple[str, ...]:
-    """What could not be told, each with the rows that would settle it."""
-    loss_bound = bounds.loss_gap * reference_scale(found.references)
-    train, _, test = found.splits
-    few = [s for s in (train, test) if s.rows < bounds.rows]
-    reasons = [
+    rules = _rules(found, bounds, unit)
+    broken = [rule for rule in rules if rule.stands == "broken"]
+    if broken:
+        # The overfitting rules come first.
+        return FitVerdict(broken[0].state, tuple(rule.text for rule in broken))
+    few = tuple(
         f"{split.name} has {split.rows} {unit}; below {bounds.rows} the interval of a mean loss is "
         "not to be believed"
-        for split in few
-    ]
-    cases = (
-        ("loss gap", found.loss_gap, loss_bound, test),
-        ("accuracy gap", found.accuracy_gap, bounds.accuracy_gap, test),
-        ("skill in training", skill(found), bounds.skill, train),
+        for split in (found.splits[0], found.splits[2])
+        if split.rows < bounds.rows
     )
-    for (name, estimate, bound, split), side in zip(cases, sides, strict=True):
-        if side == "astride" and _side(estimate, bound) == "astride":
-            size = split_size(estimate, split.rows, bound=bound)
-            # A number that sits on its bound is told from it by no split one could collect.
-            settled = (
-                f"about {size.rows_needed} {unit} of {split.name} instead of {split.rows} would tell"
-                if size.rows_needed is not None and size.rows_needed <= 1000 * split.rows
-                else "it sits on the bound"
-            )
-            reasons.append(f"the {name}, {_words(estimate)}, straddles {bound:.3f}: {settled}")
-    return tuple(reasons)
+    unsettled = tuple(_unsettled(rule, unit) for rule in rules if rule.stands == "open")
+    if few or unsettled:
+        return FitVerdict("unclear", few + unsettled)
+    return FitVerdict("fits", tuple(rule.text for rule in rules))
+
+
+class _Rule(NamedTuple):
+    """One question to the intervals: the state it speaks for, and how it stands."""
+
+    state: FitState
+    name: str
+    text: str
+    found: Estimate
+    bound: float
+    split: SplitScores  # whose rows decide how wide the interval is
+    stands: Literal["broken", "kept", "open"]
+
+
+def _rules(found: Generalization, bounds: FitThresholds, unit: str) -> list[_Rule]:
+    train, _, test = found.splits
+    trusted = {name: split.rows >= bounds.rows for name, split in (("in", train), ("out", test))}
+    loss_bound = bounds.loss_gap * reference_scale(found.references)
+    learned = skill(found)
+    return [
+        _Rule(
+            "overfit",
+            "loss gap",
+            f"the loss is {_words(found.loss_gap)} nats higher on test than in training; up to "
+            f"{loss_bound:.3f} is tolerated, {bounds.loss_gap:.0%} of the reference loss",
+            found.loss_gap,
+            loss_bound,
+            test,
+            _stands(found.loss_gap, loss_bound, trusted=trusted["in"] and trusted["out"]),
+        ),
+        _Rule(
+            "overfit",
+            "accuracy gap",
+            f"the accuracy is {_words(found.accuracy_gap)} lower on test than in training; up to "
+            f"{bounds.accuracy_gap:g} is tolerated",
+            found.accuracy_gap,
+            bounds.accuracy_gap,
+            test,
+            _stands(found.accuracy_gap, bounds.accuracy_gap, trusted=True),
+        ),
+        _Rule(
+            "underfit",
+            "skill in training",
+            f"of the reference loss a share of {_words(learned)} is gone on the training {unit}; "
+            f"at least {bounds.skill:g} is wanted",
+            learned,
+            bounds.skill,
+            train,
+            _stands(
+                Estimate(-learned.value, -learned.high, -learned.low),
+                -bounds.skill,
+                trusted=trusted["in"],
+            ),
+        ),
+    ]
+
+
+def _stands(found: Estimate, most: float, *, trusted: bool) -> Literal["broken", "kept", "open"]:
+    """Whether the whole interval is above what is allowed, none of it, or part of it."""
+    if found.high < most:
+        return "kept"
+    return "broken" if trusted and found.low > most else "open"
+
+
+def _unsettled(rule: _Rule, unit: str) -> str:
+    size = split_size(rule.found, rule.split.rows, bound=rule.bound)
+    text = f"the {rule.name}, {_words(rule.found)}, is not told from {rule.bound:.3f}"
+    # A number that sits on its bound is told from it by no split that one could collect.
+    if size.enough or size.rows_needed is None or size.rows_needed > 1000 * rule.split.rows:
+        return text
+    return (
+        f"{text}: about {size.rows_needed} {unit} of {rule.split.name} would be needed, there are "
+        f"{rule.split.rows}"
+    )
 
 
 def _words(found: Estimate) -> str:
