@@ -54,8 +54,8 @@ def with_longer_training(
     )
     if early:
         added = (
-            f" A training of {_LONGER} times the steps loses {gain.value:.3g} nats less on held-out "
-            "rows: this one was stopped too early."
+            f" A training of {_LONGER} times the steps loses {gain.value:.3g} nats less on "
+            "held-out rows: this one was stopped too early."
         )
     else:
         added = (

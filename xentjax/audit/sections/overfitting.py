@@ -64,7 +64,7 @@ def overfitting_section(
     Returns:
         The section.
     """
-    tell = progress or (lambda text: None)
+    tell = progress or _keep_quiet
     parts = [getattr(subject, name) for name in _SPLITS]
     refusal = _refusal(parts)
     if refusal is not None:
@@ -104,7 +104,7 @@ def language_overfitting_section(
     Returns:
         The section.
     """
-    tell = progress or (lambda text: None)
+    tell = progress or _keep_quiet
     short = [name for name in _SPLITS if len(subject.tokens[name]) < 2]
     if short:
         return _unmeasured(f"{short[0]} has fewer than two tokens", "give a longer text")
@@ -121,13 +121,19 @@ def language_overfitting_section(
         return broken
     train, classes = subject.tokens["train"], subject.tokenizer.vocab_size
     unigram = unigram_nats(train, train, classes=classes)
-    found = generalization(*scored, references=References(float(np.log(classes)), unigram))
+    found = generalization(
+        *scored, references=References(float(np.log(classes)), unigram), seed=seed
+    )
     section = _section(found, fit_verdict(found, unit=_TEXT.unit), _TEXT)
     curve = (
         "Learning curve: a language model is too long to train again for it; train on half of the "
         "text with the same options and compare the losses on test."
     )
     return dataclasses.replace(section, unmeasured=[curve])
+
+
+def _keep_quiet(_: str) -> None:
+    """What is being done goes unsaid."""
 
 
 def _refusal(parts: list[Rows]) -> Section | None:
