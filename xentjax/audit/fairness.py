@@ -16,19 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
-from xentjax.audit.estimate import Estimate, percentiles
-from xentjax.audit.groups import group_rates, rates_of, read_groups
+from xentjax.audit.estimate import Estimate
+from xentjax.audit.groups import GroupRates, group_rates, rates_of, read_groups
 from xentjax.metrics.agreement import accuracy
 
 # Numbers drawn at once: 16 MB of float32.
 _AT_ONCE = 2**22
+_LEVEL = 0.05
 
 
 class Gap(NamedTuple):
     """One number about unequal treatment.
 
     Attributes:
-        found: with the bootstrap interval over rows.
+        found: with its 95 % interval over rows.
         chance: what the worst 5 % of shuffles of the group names go beyond.
         p_value: how often shuffled names give as bad a number or a worse one.
     """
@@ -81,13 +82,15 @@ def fairness_gaps(
 ) -> FairnessGaps:
     r"""How far apart the groups are, with intervals, and what chance alone would give.
 
-    Differences are max − min over the groups with a rate, the ratio is min / max. The intervals
-    are percentiles over resamples of all rows; a group that is empty in a resample is left out of
-    that resample. A maximum over groups is biased upward, in the data and more so in resamples: an
-    interval that stays away from 0 is no proof that groups differ. The test is `p_value`, from
-    as many shuffles of the group names: among all rows for accuracies and selection rates, among
-    the rows of one true class for the others, so that groups of another mix of classes are not
-    taken for groups that are treated otherwise.
+    Differences are max − min over the groups with a rate, the ratio is min / max. A maximum over
+    groups is biased towards inequality, in the data and once more in resamples of them. So
+
+    - `p_value` is from shuffles of the group names: among all rows for accuracies and selection
+      rates, among the rows of one true class for the others, so that groups of another mix of
+      classes are not taken for groups that are treated otherwise;
+    - of the interval the end towards inequality, u, is a percentile over resamples of all rows
+      (a group that is empty in a resample is left out of it), the other end is its reflection
+      2 · gap − u, and reaches down to no inequality at all where p > 0.05.
 
     Demographic parity asks for equal shares whatever the truth: prefer it where the labels
     themselves are in doubt. Equalized odds asks for equal errors: prefer it where they are trusted.
@@ -100,7 +103,7 @@ def fairness_gaps(
         positive: the favourable class, against all others; None takes every class in turn and
             averages the gaps (macro), without the classes for which a gap is NaN.
         weights: of rows, non-negative [N].
-        resamples: how many resamples and how many shuffles, at least 20.
+        resamples: how many resamples, and how many shuffles; at least 20.
         seed: of both.
 
     Returns:
@@ -142,11 +145,12 @@ def fairness_gaps(
         np.asarray(x, np.float64)
         for x in _drawn(jax.random.key(seed), rows, resamples=resamples, **sizes)
     )
+    equal = np.array([0, _overall(rates), 0, 0, 1, 0, 0, 0], float)
     return FairnessGaps(
         *(
-            Gap(percentiles(value, again), *_against(value, null, lower))
-            for value, again, null, lower in zip(
-                values, resampled.T, shuffled.T, _LOWER_IS_WORSE, strict=True
+            _gap(value, again, null, lower, neutral)
+            for value, again, null, lower, neutral in zip(
+                values, resampled.T, shuffled.T, _LOWER_IS_WORSE, equal, strict=True
             )
         )
     )
@@ -226,12 +230,25 @@ def _shuffled(key: Array, group: Array, strata: Array) -> Array:
     return jnp.zeros_like(group).at[target].set(group[source])
 
 
-def _against(value: float, null: np.ndarray, lower: bool) -> tuple[float, float]:
-    """The 5 % quantile of the bad side of the null, and the p-value."""
+def _gap(value: float, resampled: np.ndarray, null: np.ndarray, lower: bool, equal: float) -> Gap:
+    """A number with its interval and its test; `equal` is what no inequality would be."""
     null = null[~np.isnan(null)]
     if np.isnan(value) or not null.size:
-        return float("nan"), float("nan")
-    sign = -1 if lower else 1
+        nan = float("nan")
+        return Gap(Estimate(float(value), nan, nan), nan, nan)
+    # What follows is written for differences; where less is worse all is mirrored.
+    sign = -1.0 if lower else 1.0
+    number, equal, null = sign * float(value), sign * equal, sign * null
     # Shuffles that give the same counts differ by float32 roundings, and count as equal.
-    as_bad = np.sum(sign * null >= sign * value - 1e-6)
-    return float(np.quantile(null, 0.05 if lower else 0.95)), float((1 + as_bad) / (1 + len(null)))
+    p_value = float((1 + np.sum(null >= number - 1e-6)) / (1 + len(null)))
+    worse = max(float(np.nanquantile(sign * resampled, 0.975)), number)
+    better = max(2 * number - worse, equal)
+    if p_value > _LEVEL:
+        better = min(better, equal)
+    ends = sorted((sign * min(better, number), sign * worse))
+    return Gap(Estimate(float(value), *ends), sign * float(np.quantile(null, 0.95)), p_value)
+
+
+def _overall(rates: GroupRates) -> float:
+    matrix = rates.confusions.sum(axis=0)
+    return float(np.trace(matrix) / matrix.sum())

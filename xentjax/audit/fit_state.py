@@ -23,8 +23,8 @@ class FitThresholds:
             back a tenth of all there was to learn pays for what it has by heart.
         accuracy_gap: the largest gap of the accuracy.
         skill: the least share of the reference loss that must be gone on the training rows.
-        rows: with fewer in train or test the bootstrap of a mean loss is too narrow, and rules
-            about losses do not speak.
+        rows: with fewer in a split the bootstrap of its mean loss is too narrow: with fewer in
+            test the loss gap breaks no rule, with fewer in train the skill does not.
     """
 
     loss_gap: float = 0.1
@@ -119,7 +119,11 @@ def fit_verdict(
         for split in (found.splits[0], found.splits[2])
         if split.rows < bounds.rows
     )
-    unsettled = tuple(_unsettled(rule, unit) for rule in rules if rule.stands == "open")
+    unsettled = tuple(
+        _unsettled(rule, unit)
+        for rule in rules
+        if rule.stands == "open" and rule.found.low <= rule.bound <= rule.found.high
+    )
     if few or unsettled:
         return FitVerdict("unclear", few + unsettled)
     return FitVerdict("fits", tuple(rule.text for rule in rules))
@@ -139,7 +143,6 @@ class _Rule(NamedTuple):
 
 def _rules(found: Generalization, bounds: FitThresholds, unit: str) -> list[_Rule]:
     train, _, test = found.splits
-    trusted = {name: split.rows >= bounds.rows for name, split in (("in", train), ("out", test))}
     loss_bound = bounds.loss_gap * reference_scale(found.references)
     learned = skill(found)
     return [
@@ -151,7 +154,7 @@ def _rules(found: Generalization, bounds: FitThresholds, unit: str) -> list[_Rul
             found.loss_gap,
             loss_bound,
             test,
-            _stands(found.loss_gap, loss_bound, trusted=trusted["in"] and trusted["out"]),
+            _stands(found.loss_gap, loss_bound, trusted=test.rows >= bounds.rows),
         ),
         _Rule(
             "overfit",
@@ -174,7 +177,7 @@ def _rules(found: Generalization, bounds: FitThresholds, unit: str) -> list[_Rul
             _stands(
                 Estimate(-learned.value, -learned.high, -learned.low),
                 -bounds.skill,
-                trusted=trusted["in"],
+                trusted=train.rows >= bounds.rows,
             ),
         ),
     ]

@@ -145,7 +145,7 @@ def _by_class(
     recall, overall = hits / counts, float(np.mean(predictions == labels))
     at = int(recall.argmin())
     bound = overall - _TOLERATED
-    verdict = "good" if low[at] >= bound else "act" if high[at] < bound else "watch"
+    verdict: Verdict = "good" if low[at] >= bound else "act" if high[at] < bound else "watch"
     name = class_names[present[at]]
     if recall[at] == recall.max():
         sentence = f"All classes have the same recall, {overall:.1%}."
@@ -227,13 +227,10 @@ def _by_group(
         )
         if not np.isnan(gap.found.value)
     )
-    gap = gaps.accuracy_difference
-    # One of two groups is above chance or not; the words follow the test and not the gap.
-    sure = "more than chance gives" if gap.p_value <= alpha else "no more than chance may give"
     sentence = (
-        f"By {found.name}, {rates.groups[at]} fares worst with {rates.accuracy.value[at]:.1%} "
-        f"right; best and worst group are {gap.found.value:.1%} apart ({gap.found.low:.1%} to "
-        f"{gap.found.high:.1%}), {sure} (p = {gap.p_value:.2g})."
+        f"By {found.name}, the group “{rates.groups[at]}” fares worst with "
+        f"{rates.accuracy.value[at]:.1%} right; {_apart('accuracies', gaps.accuracy_difference)}"
+        f", {_apart('error rates', gaps.equalized_odds_difference)}."
     )
     drawn = _draw(
         f"Accuracy by {found.name}",
@@ -246,6 +243,17 @@ def _by_group(
     )
     part = _Part(sentence, measures, (_group_grid(found, favourable), _gap_grid(found)), (drawn,))
     return dataclasses.replace(part, advice=_group_advice(found, part.verdict, rates.groups[at]))
+
+
+def _apart(what: str, gap: Gap) -> str:
+    if np.isnan(gap.found.value):
+        return f"{what} of groups cannot be compared"
+    # The words follow the test and not the gap, which is above 0 by chance alone.
+    sure = "more than chance gives" if gap.p_value <= _LEVEL else "chance may give as much"
+    return (
+        f"{what} of groups are up to {gap.found.value:.1%} apart ({gap.found.low:.1%} to "
+        f"{gap.found.high:.1%}; p = {gap.p_value:.2g}, {sure})"
+    )
 
 
 def _judge(gap: Gap, alpha: float) -> Verdict:
@@ -321,8 +329,8 @@ def _gap_grid(found: _Grouping) -> Grid:
         f"Gaps between groups by {found.name}",
         ["gap", "found", "95 % interval", "chance", "p"],
         rows,
-        "Chance: what the worst 5 % of shuffles of the group names go beyond. The largest gap "
-        "among groups is above 0 by chance alone, and its interval with it.",
+        "Chance: what the worst 5 % of shuffles of the group names go beyond; p: how often they "
+        "give as bad a gap. The largest gap among groups is above 0 by chance alone.",
     )
 
 

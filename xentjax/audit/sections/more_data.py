@@ -13,7 +13,7 @@ from xentjax.audit.estimate import Estimate, percentiles
 from xentjax.audit.learning_curve import LearningCurve, train_learning_curve
 from xentjax.audit.overfitting import Outcomes, outcomes
 from xentjax.audit.power_law import PowerLaw, fit_power_law
-from xentjax.audit.section import Grid, Measure, Section, picture, worst
+from xentjax.audit.section import Grid, Measure, Section, Verdict, picture, worst
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.learning_curve import draw_learning_curve
 
@@ -44,7 +44,7 @@ def with_longer_training(
         text = "Longer training: it diverged; try it with a smaller learning rate."
         return dataclasses.replace(section, unmeasured=[*section.unmeasured, text])
     early = gain.low > least
-    verdict = "act" if early else "watch" if gain.high > least else "good"
+    verdict: Verdict = "act" if early else "watch" if gain.high > least else "good"
     measure = Measure(
         f"nats a held-out row that {_LONGER} times the steps take away",
         *gain,
@@ -67,7 +67,9 @@ def with_longer_training(
         verdict=worst([section.verdict, verdict]),
         finding=section.finding + added,
         measures=[*section.measures, measure],
-        advice=["Train longer.", *section.advice] if early else section.advice,
+        advice=[f"Train for {_LONGER} times the steps or more.", *section.advice]
+        if early
+        else section.advice,
     )
 
 
@@ -162,10 +164,10 @@ def _curve_grid(curve: LearningCurve) -> Grid:
         [
             [
                 int(n),
-                f"{loss.value:.4f}",
-                f"{max(loss.low, 0):.4f} to {loss.high:.4f}",
+                f"{loss.value:.3g}",
+                f"{max(loss.low, 0):.3g} to {loss.high:.3g}",
                 f"{hits.value:.1%}",
-                f"{own.mean():.4f}",
+                f"{own.mean():.3g}",
             ]
             for n, loss, hits, own in zip(
                 curve.sizes, curve.loss, curve.accuracy, curve.train_losses, strict=True

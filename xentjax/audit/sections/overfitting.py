@@ -188,7 +188,7 @@ def _section(found: Generalization, verdict: FitVerdict, words: _Words) -> Secti
         "fits": ("good", "The model does on new data nearly what it does on its training data"),
         "overfit": ("act", "The model does clearly worse on new data than on its training data"),
         "underfit": ("watch", "The model has learned little of what its training data hold"),
-        "unclear": ("watch", "The data are too few to tell, or a score lies near its bound"),
+        "unclear": ("watch", "Neither over- nor underfitting is shown, but not all could be told"),
     }
     stands, sentence = state[verdict.state]
     if verdict.state == "underfit" and skill(found).high < _LITTLE_SKILL:
@@ -263,7 +263,7 @@ def _split_grid(found: Generalization, words: _Words) -> Grid:
             [
                 s.name,
                 s.rows,
-                f"{s.loss.value:.4f}",
+                f"{s.loss.value:.3g}",
                 _interval(s.loss),
                 f"{s.accuracy.value:.1%}",
                 f"{s.accuracy.low:.1%} to {s.accuracy.high:.1%}",
@@ -297,8 +297,7 @@ def _advice(state: str, words: _Words) -> list[str]:
             "Collect more training data, if the learning curve still falls.",
         ],
         "underfit": [
-            "Train longer or with a larger learning rate, and see whether the training loss falls.",
-            "Take a larger model or better features.",
+            "Try a larger learning rate and a larger model: the training loss should fall first.",
             "If neither helps, suspect the labels: noise cannot be learned.",
         ],
         "unclear": [f"Hold out more {words.unit} for test: the table of reasons says how many."],
