@@ -6,8 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xentjax.audit.classifier import Classifier, Rows
-from xentjax.audit.estimate import Estimate
-from xentjax.audit.fit_state import FitThresholds, FitVerdict, fit_verdict, reference_scale, skill
+from xentjax.audit.fit_state import FitThresholds, fit_verdict, reference_scale, skill
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.overfitting import (
     Generalization,
@@ -18,29 +17,20 @@ from xentjax.audit.overfitting import (
     reference_losses,
 )
 from xentjax.audit.passages import passage_outcomes
-from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict, picture, worst
+from xentjax.audit.section import Section
 from xentjax.audit.sections.more_data import with_learning_curve, with_longer_training
+from xentjax.audit.sections.split_scores import Words, split_section
 from xentjax.jobs.baselines import unigram_nats
-from xentjax.plots.gaps import draw_gaps
 
-_KEY, _TITLE = "overfitting", "Overfitting"
-_QUESTION = "Has the model learned the subject, too little of it, or its training data by heart?"
+_HEADING = (
+    "overfitting",
+    "Overfitting",
+    "Has the model learned the subject, too little of it, or its training data by heart?",
+)
 _SPLITS = ("train", "validation", "test")
 _BOUNDS = FitThresholds()
-# Below this share of the reference loss gone in training a model has hardly begun.
-_LITTLE_SKILL = 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class _Words:
-    """What the examples and the reference are called."""
-
-    unit: str
-    reference: str
-
-
-_ROWS = _Words("rows", "always answering with the class frequencies")
-_TEXT = _Words("passages", "knowing only how often each token occurs")
+_ROWS = Words("rows", "always answering with the class frequencies")
+_TEXT = Words("passages", "knowing only how often each token occurs")
 
 
 def overfitting_section(
@@ -76,8 +66,7 @@ def overfitting_section(
         return broken
     references = reference_losses(subject.train.labels, classes=subject.train.logits.shape[1])
     found = generalization(*scored, references=references, seed=seed)
-    verdict = fit_verdict(found)
-    section = _section(found, verdict, _ROWS)
+    section = split_section(found, fit_verdict(found), _ROWS, _HEADING)
     if _poor(found):
         tell("overfitting: a longer training")
         least = _BOUNDS.loss_gap * reference_scale(references)
@@ -124,7 +113,8 @@ def language_overfitting_section(
     found = generalization(
         *scored, references=References(float(np.log(classes)), unigram), seed=seed
     )
-    section = _section(found, fit_verdict(found, unit=_TEXT.unit), _TEXT)
+    verdict = fit_verdict(found, unit=_TEXT.unit)
+    section = split_section(found, verdict, _TEXT, _HEADING)
     curve = (
         "Learning curve: a language model is too long to train again for it; train on half of the "
         "text with the same options and compare the losses on test."
@@ -149,9 +139,7 @@ def _refusal(parts: list[Rows]) -> Section | None:
 def _unmeasured(reason: str, remedy: str) -> Section:
     finding = f"Not measured, because {reason}."
     return Section(
-        _KEY,
-        _TITLE,
-        _QUESTION,
+        *_HEADING,
         "unmeasured",
         finding,
         unmeasured=[f"All of it: {reason}; {remedy}."],
@@ -168,9 +156,7 @@ def _broken(scored: list[Outcomes]) -> Section | None:
         return None
     where = ", ".join(f"{count} in {name}" for name, count in bad.items() if count)
     return Section(
-        _KEY,
-        _TITLE,
-        _QUESTION,
+        *_HEADING,
         "act",
         f"The loss is infinite or not a number for some examples: {where}. The model gives the "
         "truth probability 0 there, or its scores are broken.",
@@ -179,138 +165,5 @@ def _broken(scored: list[Outcomes]) -> Section | None:
     )
 
 
-def _section(found: Generalization, verdict: FitVerdict, words: _Words) -> Section:
-    """What can be said without training anew."""
-    train, _, test = found.splits
-    measures = _measures(found, words)
-    gap = f"{_nats(found.loss_gap)} ({_interval(found.loss_gap)})"
-    state: dict[str, tuple[Verdict, str]] = {
-        "fits": ("good", "The model does on new data nearly what it does on its training data"),
-        "overfit": ("act", "The model does clearly worse on new data than on its training data"),
-        "underfit": ("watch", "The model has learned little of what its training data hold"),
-        "unclear": ("watch", "Neither over- nor underfitting is shown, but not all could be told"),
-    }
-    stands, sentence = state[verdict.state]
-    if verdict.state == "underfit" and skill(found).high < _LITTLE_SKILL:
-        stands = "act"
-    finding = (
-        f"{sentence}: the loss is {_nats(train.loss)} in training and {_nats(test.loss)} on test, "
-        f"a gap of {gap}, where {words.reference} would cost "
-        f"{reference_scale(found.references):.3g}. Accuracy: {train.accuracy.value:.1%} in "
-        f"training, {test.accuracy.value:.1%} on test."
-    )
-    return Section(
-        _KEY,
-        _TITLE,
-        _QUESTION,
-        worst([stands, *(each.verdict for each in measures if each.name == "test loss")]),
-        finding,
-        measures=measures,
-        grids=[
-            _split_grid(found, words),
-            Grid("Why this verdict", ["reason"], [[reason] for reason in verdict.reasons]),
-        ],
-        pictures=[_gap_picture(found, words)],
-        advice=_advice(verdict.state, words),
-    )
-
-
-def _measures(found: Generalization, words: _Words) -> list[Measure]:
-    scale = reference_scale(found.references)
-    test = found.splits[2].loss
-    learned = skill(found)
-    negative = Estimate(-learned.value, -learned.high, -learned.low)
-    return [
-        Measure(
-            "loss gap, test − training",
-            *found.loss_gap,
-            "nats",
-            f"below {_BOUNDS.loss_gap * scale:.3g}, a tenth of the loss of {words.reference}",
-            _side(found.loss_gap, _BOUNDS.loss_gap * scale),
-        ),
-        Measure(
-            "accuracy gap, training − test",
-            *found.accuracy_gap,
-            "share",
-            f"below {_BOUNDS.accuracy_gap:.0%}",
-            _side(found.accuracy_gap, _BOUNDS.accuracy_gap),
-        ),
-        Measure(
-            "test loss", *test, "nats", f"below {scale:.3g}, {words.reference}", _side(test, scale)
-        ),
-        Measure(
-            "share of the reference loss gone in training",
-            *learned,
-            "share",
-            f"above {_BOUNDS.skill:.0%}",
-            _side(negative, -_BOUNDS.skill),
-        ),
-    ]
-
-
-def _side(found: Estimate, bound: float) -> Verdict:
-    """Good wholly below the bound, act wholly above it, watch astride."""
-    if found.high <= bound:
-        return "good"
-    return "act" if found.low > bound else "watch"
-
-
-def _split_grid(found: Generalization, words: _Words) -> Grid:
-    return Grid(
-        "By split",
-        ["split", words.unit, "loss (nats)", "95 % interval", "accuracy", "95 % interval"],
-        [
-            [
-                s.name,
-                s.rows,
-                f"{s.loss.value:.3g}",
-                _interval(s.loss),
-                f"{s.accuracy.value:.1%}",
-                f"{s.accuracy.low:.1%} to {s.accuracy.high:.1%}",
-            ]
-            for s in found.splits
-        ],
-        f"Guessing every class alike costs {found.references.uniform:.3g} nats, {words.reference} "
-        f"{found.references.prior:.3g}. Validation chose the parameters, so it is a little too "
-        "kind to the model; test is not.",
-    )
-
-
-def _gap_picture(found: Generalization, words: _Words) -> Picture:
-    marks = [("frequencies only", found.references.prior), ("all alike", found.references.uniform)]
-    if abs(marks[0][1] - marks[1][1]) < 0.01 * marks[1][1]:
-        marks = marks[:1]
-    losses = ", ".join(f"{s.name} {s.loss.value:.3g}" for s in found.splits)
-    caption = (
-        f"Mean loss ({losses}) and accuracy of each split with 95 % intervals over {words.unit}. "
-        "Overfitting shows as training far to the left of test."
-    )
-    return picture("Loss and accuracy by split", caption, draw_gaps, found.splits, marks)
-
-
-def _advice(state: str, words: _Words) -> list[str]:
-    return {
-        "fits": [],
-        "overfit": [
-            "Stop earlier, at the best validation loss.",
-            "Regularize: dropout, weight decay, augmentation, or a smaller model.",
-            "Collect more training data, if the learning curve still falls.",
-        ],
-        "underfit": [
-            "Try a larger learning rate and a larger model: the training loss should fall first.",
-            "If neither helps, suspect the labels: noise cannot be learned.",
-        ],
-        "unclear": [f"Hold out more {words.unit} for test: the table of reasons says how many."],
-    }[state]
-
-
 def _poor(found: Generalization) -> bool:
     return skill(found).low < _BOUNDS.skill
-
-
-def _nats(found: Estimate) -> str:
-    return f"{found.value:.3g} nats"
-
-
-def _interval(found: Estimate) -> str:
-    return f"{found.low:.3g} to {found.high:.3g}"

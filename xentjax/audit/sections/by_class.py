@@ -1,0 +1,69 @@
+"""The part of the section on fairness that every classifier has: recall, class by class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xentjax.audit.groups import Rate
+from xentjax.audit.section import Measure, Verdict
+from xentjax.audit.sections.comparison import LEVEL, TOLERATED, Part, draw_rates
+from xentjax.metrics.intervals import wilson_interval
+
+
+def class_recall(
+    predictions: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> Part | None:
+    """Recall of every class, the worst against all rows."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        return None
+    counts = np.array([np.sum(labels == c) for c in present])
+    hits = np.array([np.sum((labels == c) & (predictions == c)) for c in present])
+    # The worst of C is picked after the fact: the intervals hold for all classes at once.
+    ends = wilson_interval(hits, counts, confidence=1 - LEVEL / len(present))
+    low, high = (np.asarray(end, np.float64) for end in ends)
+    recall, overall = hits / counts, float(np.mean(predictions == labels))
+    at = int(recall.argmin())
+    bound = overall - TOLERATED
+    verdict: Verdict = "good" if low[at] >= bound else "act" if high[at] < bound else "watch"
+    name = class_names[int(present[at])]
+    if recall[at] == recall.max():
+        sentence = f"All classes have the same recall, {overall:.1%}."
+    else:
+        sentence = (
+            f"Of the classes, {name} is recognised least: {recall[at]:.1%} "
+            f"({low[at]:.1%} to {high[at]:.1%}) of its {counts[at]} test rows, where "
+            f"{overall:.1%} of all rows are right."
+        )
+    rate = Rate(recall, low, high)
+    names = [class_names[int(c)] for c in present]
+    caption = f"{sentence} Intervals hold at 95 % for all classes together."
+    measure = Measure(
+        f"recall of the worst class, {name}",
+        float(recall[at]),
+        float(low[at]),
+        float(high[at]),
+        "share",
+        f"above {max(bound, 0):.0%}: within {TOLERATED:.0%} of all rows",
+        verdict,
+    )
+    advice = () if verdict == "good" else _class_advice(name, verdict)
+    drawn = draw_rates("Recall by class", caption, names, counts, rate, overall, "recall")
+    return Part(sentence, (measure,), (), (drawn,), advice)
+
+
+def _class_advice(name: str, verdict: Verdict) -> tuple[str, ...]:
+    if verdict == "watch":
+        return (f"Hold out more rows of {name} to learn how well it is recognised.",)
+    return (
+        f"Look at the rows of {name} that are missed: are they rare, ambiguous or mislabelled?",
+        f"Collect more training rows of {name}, or weigh it more in the loss.",
+    )
+
+
+def absent_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Names the classes without test rows, of which nothing is known."""
+    absent = [name for i, name in enumerate(class_names) if not np.any(labels == i)]
+    if not absent:
+        return []
+    return [f"Recall of {', '.join(absent)}: no test rows of it; hold some out."]
