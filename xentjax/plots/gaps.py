@@ -36,20 +36,9 @@ def draw_gaps(
         plain(panel)
         panel.grid(visible=False, axis="y")
         panel.margins(x=0.12)
-    for number, (name, value) in enumerate(references):
-        left.axvline(value, color=_REFERENCE, lw=1.2, ls=((0, (5, 3)), (0, (1, 2)))[number % 2])
-        # Names end at their line, one below the other, so that lines close together stay apart.
-        left.annotate(
-            f"{name} {value:.2f}",
-            (value, len(splits) - 0.25 + 0.36 * number),
-            (-4, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            color=_REFERENCE,
-            fontsize=9,
-        )
     left.set_xlim(0, None)
+    for number, (name, value) in enumerate(references):
+        _draw_reference(left, len(splits) - 0.25 + 0.36 * number, name, value, number)
     left.set_yticks(range(len(splits)), [f"{split.name}\n{split.rows} rows" for split in splits])
     left.set_ylim(len(splits) - 0.4 + 0.36 * len(references), -0.6)
     left.set_xlabel(f"loss ({unit})")
@@ -59,17 +48,36 @@ def draw_gaps(
     save(figure, target)
 
 
+def _draw_reference(panel: Any, place: float, name: str, value: float, number: int) -> None:
+    """A line with its name below the splits, where names of lines close together stay apart."""
+    panel.axvline(value, color=_REFERENCE, lw=1.2, ls=((0, (5, 3)), (0, (1, 2)))[number % 2])
+    right_half = value > 0.5 * panel.get_xlim()[1]
+    panel.annotate(
+        f"{name} {value:.2f}",
+        (value, place),
+        (-4 if right_half else 4, 0),
+        textcoords="offset points",
+        ha="right" if right_half else "left",
+        va="center",
+        color=_REFERENCE,
+        fontsize=9,
+        bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
+    )
+
+
 def _draw_estimate(panel: Any, place: int, estimate: Any, split: str, name: str) -> None:
     colour = _COLOURS.get(split, _REFERENCE)
     panel.plot([estimate.low, estimate.high], [place, place], color=colour, lw=3, alpha=0.45)
     panel.plot([estimate.value], [place], "o", color=colour, ms=8)
-    text = f"{estimate.value:.1%}" if name == "accuracy" else f"{estimate.value:.3g}"
+    # Losses crowd at the left end of their axis and accuracies at the right end.
+    at_right = name == "accuracy"
+    text = f"{estimate.value:.1%}" if at_right else f"{estimate.value:.3g}"
     panel.annotate(
         text,
         (estimate.value, place),
-        (0, 8),
+        (6 if at_right else -6, 8),
         textcoords="offset points",
-        ha="center",
+        ha="right" if at_right else "left",
         color=colour,
         fontsize=10,
     )
