@@ -72,7 +72,7 @@ _GIVEN_CLASS = np.array([False, False, False, False, False, True, True, True])
 def fairness_gaps(
     predictions: Int[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
-    groups: Shaped[np.ndarray, " N"],
+    groups: Shaped[np.ndarray, "..."],
     *,
     classes: int,
     positive: int | None = None,

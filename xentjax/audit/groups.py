@@ -57,7 +57,7 @@ class GroupRates:
 def group_rates(
     predictions: Int[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
-    groups: Shaped[np.ndarray, " N"],
+    groups: Shaped[np.ndarray, "..."],
     *,
     classes: int,
     weights: Num[np.ndarray, " N"] | None = None,
@@ -97,14 +97,14 @@ def group_rates(
     weights = np.ones(len(labels), np.float32) if weights is None else np.asarray(weights)
     # Once with concrete arrays, which refuses what is out of range.
     matrix.update(matrix.init(), predictions, labels, weights=weights)
-    given = jnp.asarray(predictions), jnp.asarray(labels)
-
-    def confusion(where: Array) -> Array:
-        state = matrix.update(matrix.init(), *given, where=where, weights=jnp.asarray(weights))
-        return matrix.compute(state)
-
     members = which == np.arange(len(names))[:, None]
-    confusions = jax.vmap(confusion)(jnp.asarray(members))
+    confusions = _confusions(
+        jnp.asarray(predictions),
+        jnp.asarray(labels),
+        jnp.asarray(members),
+        jnp.asarray(weights),
+        matrix=matrix,
+    )
     values, bases = rates_of(confusions)
     squares = np.where(members, np.float64(weights) ** 2, 0).sum(1)
     totals = np.asarray(confusions.sum((1, 2)), np.float64)
@@ -132,6 +132,16 @@ def read_groups(groups: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[str, 
     return tuple(str(name) for name in found), which
 
 
+@partial(jax.jit, static_argnames="matrix")
+def _confusions(predictions, labels, members, weights, *, matrix) -> Float[Array, "G C C"]:
+    def confusion(where: Array) -> Array:
+        state = matrix.update(matrix.init(), predictions, labels, where=where, weights=weights)
+        return matrix.compute(state)
+
+    return jax.vmap(confusion)(members)
+
+
+@jax.jit
 def rates_of(confusions: Float[Array, "G C C"]) -> tuple[dict[str, Array], dict[str, Array]]:
     """The rates of each group, and the (weighted) counts that each is a share of."""
 

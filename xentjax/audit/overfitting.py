@@ -195,14 +195,15 @@ def generalization(
         1998. B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
     """
     named = {"train": train, "validation": validation, "test": test}
-    keys = jax.random.split(jax.random.key(seed), (3, 2))
+    keys = jax.random.split(jax.random.key(seed), 3)
     scored, losses, shares = [], [], []
     for key, (name, split) in zip(keys, named.items(), strict=True):
         _check(name, split)
-        losses.append(_resampled_mean(key[0], split.losses, resamples))
-        shares.append(_resampled_mean(key[1], split.hits, resamples))
-        accuracy = _share(split.hits) if split.hits.dtype == bool else percentiles(*shares[-1])
-        scored.append(SplitScores(name, len(split.losses), percentiles(*losses[-1]), accuracy))
+        loss, share = _resampled_means(key, split, resamples)
+        losses.append(loss)
+        shares.append(share)
+        accuracy = _share(split.hits) if split.hits.dtype == bool else percentiles(*share)
+        scored.append(SplitScores(name, len(split.losses), percentiles(*loss), accuracy))
     if train.hits.dtype == bool and test.hits.dtype == bool:
         accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
     else:
@@ -246,13 +247,19 @@ def _check(name: str, split: Outcomes) -> None:
         )
 
 
-def _resampled_mean(key: jax.Array, values: np.ndarray, resamples: int) -> tuple:
-    """The mean and the means of resamples [R], in float64."""
+def _resampled_means(key: jax.Array, split: Outcomes, resamples: int) -> list:
+    """Of losses and hits the mean, and the means of resamples [R], in float64."""
+    values = np.stack([split.losses, split.hits], axis=1).astype(np.float64)
     # What is common to all rows is taken out first: float32 keeps its digits for the differences.
-    centre = float(np.mean(values, dtype=np.float64))
-    shifted = jnp.asarray(values - centre, jnp.float32)
-    found = bootstrap_interval(key, jnp.mean, shifted, resamples=resamples)
-    return centre, centre + np.asarray(found.resampled, np.float64)
+    centre = values.mean(axis=0)
+    shifted = jnp.asarray(values - centre[None, :], jnp.float32)
+    found = bootstrap_interval(key, _column_means, shifted, resamples=resamples)
+    resampled = np.asarray(found.resampled, np.float64)
+    return [(float(c), c + column) for c, column in zip(centre, resampled.T, strict=True)]
+
+
+def _column_means(values: jax.Array) -> jax.Array:
+    return values.mean(axis=0)
 
 
 def _share(hits: np.ndarray) -> Estimate:
