@@ -1,4 +1,4 @@
-"""The sections on overfitting and fairness never raise for odd subjects, and their verdicts differ."""
+"""The sections on overfitting and fairness raise for no odd subject, and their verdicts differ."""
 
 import jax.numpy as jnp
 import numpy as np

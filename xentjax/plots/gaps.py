@@ -1,8 +1,9 @@
 """Pictures of gaps: a score on each split with its interval, and marks to compare with."""
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from xentjax.plots.canvas import new_figure, plain, save
 
@@ -13,7 +14,7 @@ _REFERENCE = "#4a4a4a"
 def draw_gaps(
     splits: Sequence[Any],
     references: Sequence[tuple[str, float]],
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
     *,
     title: str = "Loss and accuracy by split",
     unit: str = "nats",

@@ -1,8 +1,9 @@
 """Pictures of groups: one rate of each group, a dot with its interval."""
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def draw_groups(
     counts: Sequence[int],
     rates: Any,
     overall: float,
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
     *,
     title: str = "Accuracy by group",
     label: str = "accuracy",

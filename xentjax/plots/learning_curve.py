@@ -1,7 +1,8 @@
 """Pictures of learning curves: the loss over the size of the training data, and its forecast."""
 
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ _TRAIN, _HELD_OUT, _LAW = "#5b7f9e", "#c8452f", "#4a4a4a"
 def draw_learning_curve(
     curve: Any,
     law: Any | None,
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
     *,
     title: str = "Loss over the size of the training data",
 ) -> None:
