@@ -49,8 +49,8 @@ MANY, FEW = np.arange(400) % 3, np.arange(5) % 3
         (says(MANY, sure=0.0), says(MANY, sure=0.0), "act"),
         (says(MANY), says(FEW), "watch"),
         (says(MANY), says(FEW, right=0.0), "act"),
-        (says(np.zeros(40, int)), says(np.zeros(40, int)), "good"),  # one class of three
-        ((np.full((40, 3), np.nan), MANY[:40]), says(MANY), "act"),
+        (says(0 * MANY), says(0 * MANY), "good"),  # one class of three
+        ((np.full((400, 3), np.nan), MANY), says(MANY), "act"),
         (
             (np.zeros((40, 1)), np.zeros(40, int)),
             (np.zeros((9, 1)), np.zeros(9, int)),
@@ -70,6 +70,7 @@ def test_verdicts_follow_from_the_scores(train, test, verdict):
         assert section.pictures[0].svg.lstrip().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_a_learning_curve_joins_the_section():
     section = overfitting_section(subject(says(MANY), says(MANY)), curve_repeats=2)
     assert [picture.title for picture in section.pictures][1] == (
@@ -92,7 +93,7 @@ def test_the_worst_class_is_always_measured_and_missing_groups_are_named():
     assert "class 0" in section.finding
 
 
-@pytest.mark.parametrize("favourable", [None, 1])
+@pytest.mark.parametrize("favourable", [pytest.param(None, marks=pytest.mark.slow), 1])
 def test_a_group_that_is_served_worse_is_found_and_others_are_not(favourable):
     rng = np.random.default_rng(0)
     side = np.where(rng.random(400) < 0.4, "left", "right")
@@ -118,14 +119,17 @@ def test_a_group_that_is_served_worse_is_found_and_others_are_not(favourable):
         np.array(list("abcde")),
     ],
 )
-@pytest.mark.parametrize("right", [0.0, 1.0])
-def test_five_rows_with_odd_groups_raise_nothing(groups, right):
-    section = fairness_section(subject(says(FEW), says(FEW, right=right), groups={"kind": groups}))
-    assert section.verdict in ("watch", "good", "act")
-    one_class = np.zeros(5, int)
-    section = fairness_section(subject(says(FEW), says(one_class, right=right)))
-    assert section.verdict == "unmeasured"
-    assert any("one class only" in text for text in section.unmeasured)
+@pytest.mark.slow
+def test_five_rows_with_odd_groups_raise_nothing(groups):
+    for right in (0.0, 1.0):
+        section = fairness_section(
+            subject(says(FEW), says(FEW, right=right), groups={"kind": groups})
+        )
+        assert section.verdict in ("watch", "good", "act")
+        one_class = np.zeros(5, int)
+        section = fairness_section(subject(says(FEW), says(one_class, right=right)))
+        assert section.verdict == "unmeasured"
+        assert any("one class only" in text for text in section.unmeasured)
 
 
 class Vocabulary:

@@ -15,7 +15,7 @@ def successor(tokens):
 def test_losses_are_where_the_text_departs_from_the_model():
     tokens = np.arange(481) % 5
     tokens[250] = tokens[251]  # within the 32nd of 60 passages of eight tokens
-    found = passage_outcomes(successor, tokens, block=8)
+    found = passage_outcomes(successor, tokens, block=8, length=8)
     wrong = np.flatnonzero(found.hits < 1)
     assert wrong.tolist() == [31]
     # Two predictions of eight are wrong, each by a margin of 50 nats: the token, and the one after.
