@@ -164,7 +164,11 @@ def _rules(found: Generalization, bounds: FitThresholds, unit: str) -> list[_Rul
             found.accuracy_gap,
             bounds.accuracy_gap,
             test,
-            _stands(found.accuracy_gap, bounds.accuracy_gap, trusted=True),
+            _stands(
+                found.accuracy_gap,
+                bounds.accuracy_gap,
+                trusted=found.counted or test.rows >= bounds.rows,
+            ),
         ),
         _Rule(
             "underfit",

@@ -70,12 +70,14 @@ class Generalization:
         loss_gap: test − train, nats.
         accuracy_gap: train − test.
         references: the losses to compare with.
+        counted: whether hits are yes or no, so that intervals of accuracies hold for few rows too.
     """
 
     splits: tuple[SplitScores, SplitScores, SplitScores]
     loss_gap: Estimate
     accuracy_gap: Estimate
     references: References
+    counted: bool
 
 
 class SplitSize(NamedTuple):
@@ -204,12 +206,13 @@ def generalization(
         shares.append(share)
         accuracy = _share(split.hits) if split.hits.dtype == bool else percentiles(*share)
         scored.append(SplitScores(name, len(split.losses), percentiles(*loss), accuracy))
-    if train.hits.dtype == bool and test.hits.dtype == bool:
+    counted = train.hits.dtype == bool and test.hits.dtype == bool
+    if counted:
         accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
     else:
         accuracy_gap = percentiles(*(a - b for a, b in zip(shares[0], shares[2], strict=True)))
     loss_gap = percentiles(*(a - b for a, b in zip(losses[2], losses[0], strict=True)))
-    return Generalization(tuple(scored), loss_gap, accuracy_gap, references)
+    return Generalization(tuple(scored), loss_gap, accuracy_gap, references, counted)
 
 
 def split_size(found: Estimate, rows: int, *, bound: float = 0.0) -> SplitSize:

@@ -67,6 +67,8 @@ def split_section(
 def _measures(found: Generalization, words: Words) -> list[Measure]:
     scale = reference_scale(found.references)
     test = found.splits[2].loss
+    # Below so many rows the bootstrap is too narrow to be believed.
+    many = found.splits[2].rows >= _BOUNDS.rows
     learned = skill(found)
     negative = Estimate(-learned.value, -learned.high, -learned.low)
     return [
@@ -75,30 +77,36 @@ def _measures(found: Generalization, words: Words) -> list[Measure]:
             *found.loss_gap,
             "nats",
             f"below {_BOUNDS.loss_gap * scale:.3g}, a tenth of the loss of {words.reference}",
-            _side(found.loss_gap, _BOUNDS.loss_gap * scale),
+            _side(found.loss_gap, _BOUNDS.loss_gap * scale, trusted=many),
         ),
         Measure(
             "accuracy gap, training − test",
             *found.accuracy_gap,
             "share",
             f"below {_BOUNDS.accuracy_gap:.0%}",
-            _side(found.accuracy_gap, _BOUNDS.accuracy_gap),
+            _side(found.accuracy_gap, _BOUNDS.accuracy_gap, trusted=many or found.counted),
         ),
         Measure(
-            "test loss", *test, "nats", f"below {scale:.3g}, {words.reference}", _side(test, scale)
+            "test loss",
+            *test,
+            "nats",
+            f"below {scale:.3g}, {words.reference}",
+            _side(test, scale, trusted=many),
         ),
         Measure(
             "share of the reference loss gone in training",
             *learned,
             "share",
             f"above {_BOUNDS.skill:.0%}",
-            _side(negative, -_BOUNDS.skill),
+            _side(negative, -_BOUNDS.skill, trusted=found.splits[0].rows >= _BOUNDS.rows),
         ),
     ]
 
 
-def _side(found: Estimate, bound: float) -> Verdict:
-    """Good wholly below the bound, act wholly above it, watch astride."""
+def _side(found: Estimate, bound: float, *, trusted: bool) -> Verdict:
+    """Good wholly below the bound, act wholly above it, watch astride or where rows are few."""
+    if not trusted:
+        return "watch"
     if found.high <= bound:
         return "good"
     return "act" if found.low > bound else "watch"
