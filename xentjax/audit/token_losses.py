@@ -1,0 +1,183 @@
+"""Token losses: what each token of a text cost a language model, exactly and once.
+
+The ground of every audit of a language model: memorized text is cheap, canaries are ranked by what
+they cost, coloured text shows it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, Int
+
+from xentjax.losses.softmax import softmax_cross_entropy
+from xentjax.train.evaluate import covering_windows
+
+
+def token_losses(
+    model: Any, tokens: Int[np.ndarray, " time"], *, block: int, batch_size: int = 64
+) -> Float[np.ndarray, " predicted"]:
+    r"""The cross-entropy of every token of one text but the first, in nats.
+
+        l_t = −log p(x_t | tokens before it, at least block/2 of them where there are as many)
+
+    Prefer it to a mean loss where it matters which tokens are cheap or dear.
+
+    Args:
+        model: a GPT in evaluation mode: an nnx module, tokens [B, T] → logits [B, T, V].
+        tokens: [N] integers in [0, V), N ≥ 2.
+        block: the longest context the model takes, T ≥ 1.
+        batch_size: windows in one pass; memory grows with it, figures do not change beyond
+            roundings.
+
+    Returns:
+        [N − 1] float32 nats; number i is the loss of token i + 1.
+
+    Raises:
+        ValueError: if tokens are not one-dimensional integers of the vocabulary or fewer than two,
+            or block or batch_size is below 1.
+
+    Example:
+        >>> from xentjax.models import GPT, GPTConfig
+        >>> model = GPT(GPTConfig(vocab_size=4, width=8, heads=1, layers=1), rngs=nnx.Rngs(0))
+        >>> model.embedding[...] = jnp.zeros((4, 8))  # all logits are 0: each token costs ln 4
+        >>> [f"{loss:.4f}" for loss in token_losses(model, np.array([3, 1, 2]), block=64)]
+        ['1.3863', '1.3863']
+
+    See Also:
+        `passage_losses` for many texts of one length, each by itself.
+    """
+    tokens = np.asarray(tokens)
+    if tokens.ndim != 1:
+        raise ValueError(f"tokens must be of shape [N], got shape {tokens.shape}")
+    return passage_losses(model, tokens[None, :], block=block, batch_size=batch_size)[0]
+
+
+def passage_losses(
+    model: Any, passages: Int[np.ndarray, "passages time"], *, block: int, batch_size: int = 64
+) -> Float[np.ndarray, "passages predicted"]:
+    r"""The cross-entropy of every token but the first of each passage, in nats.
+
+    No passage sees another. Within one, each token is predicted once, after at least half a block
+    of context where there is as much.
+
+    Args:
+        model: as for `token_losses`.
+        passages: [P, N] integers in [0, V), N ≥ 2.
+        block: the longest context the model takes.
+        batch_size: windows in one pass.
+
+    Returns:
+        [P, N − 1] float32 nats.
+
+    Raises:
+        ValueError: as `token_losses`.
+
+    Example:
+        >>> from xentjax.models import GPT, GPTConfig
+        >>> model = GPT(GPTConfig(vocab_size=4, width=8, heads=1, layers=1), rngs=nnx.Rngs(0))
+        >>> passage_losses(model, np.zeros((5, 9), np.int32), block=4).shape
+        (5, 8)
+    """
+    passages = _checked(passages, block, batch_size)
+    length = min(block, passages.shape[1] - 1)
+    cut = [covering_windows(p, length=length, stride=max(1, length // 2)) for p in passages]
+    # All passages are cut at the same places, so their windows stack.
+    tokens, labels = (np.concatenate([c[name] for c in cut]) for name in ("tokens", "labels"))
+    losses = _in_batches(model, tokens, labels, batch_size)
+    # Windows are in order and each masks what its predecessor reached, so the losses kept are in
+    # the order of the text.
+    keep = cut[0]["where"]
+    return losses.reshape(len(passages), *keep.shape)[:, keep]
+
+
+def text_pieces(
+    tokenizer: Any, tokens: Int[np.ndarray, " time"], losses: Float[np.ndarray, " time"]
+) -> Sequence[tuple[str, float]]:
+    """Tokens as readable pieces of text with their losses, for `ColouredText`.
+
+    A character that several byte tokens make up is one piece, with the sum of their losses.
+
+    Args:
+        tokenizer: has `decode`.
+        tokens: [N] integers.
+        losses: [N] nats, one a token.
+
+    Returns:
+        (text, nats) in order; the texts joined are the decoded text.
+
+    Raises:
+        ValueError: if there are not as many losses as tokens.
+
+    Example:
+        >>> from xentjax.data import ByteTokenizer
+        >>> tokens = ByteTokenizer().encode("né").astype(np.int32)  # é is two bytes
+        >>> text_pieces(ByteTokenizer(), tokens, np.array([1.0, 2.0, 0.5], np.float32))
+        [('n', 1.0), ('é', 2.5)]
+    """
+    if len(tokens) != len(losses):
+        raise ValueError(
+            f"losses must be as many as tokens, got {len(losses)} for {len(tokens)} tokens"
+        )
+    pieces, start = [], 0
+    for stop in range(1, len(tokens) + 1):
+        text = tokenizer.decode(tokens[start:stop])
+        # UTF-8 has at most four bytes a character: what is undecodable by then is no character.
+        whole = "\ufffd" not in text or stop - start == 4 or stop == len(tokens)
+        if whole:
+            pieces.append((text, float(np.sum(losses[start:stop], dtype=np.float64))))
+            start = stop
+    return pieces
+
+
+def _checked(passages: Any, block: int, batch_size: int) -> np.ndarray:
+    passages = np.asarray(passages)
+    for name, number in (("block", block), ("batch_size", batch_size)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+    if passages.dtype.kind not in "iu" or passages.ndim != 2 or not len(passages):
+        raise ValueError(
+            f"tokens must be integers, at least one passage, got {passages.dtype} of shape "
+            f"{passages.shape}"
+        )
+    if passages.shape[1] < 2:
+        raise ValueError(
+            "tokens must be at least two a passage, one to predict from and one to predict, got "
+            f"{passages.shape[1]}"
+        )
+    if passages.min() < 0:
+        raise ValueError(f"tokens must not be negative, got {passages.min()}")
+    return passages.astype(np.int32)
+
+
+def _in_batches(
+    model: Any, tokens: np.ndarray, labels: np.ndarray, batch_size: int
+) -> Float[np.ndarray, "windows time"]:
+    graphdef, state = nnx.split(model)
+    size = min(batch_size, len(tokens))
+    # Zeros fill the last batch, so that one compiled program serves all.
+    filled = [np.pad(x, ((0, -len(x) % size), (0, 0))) for x in (tokens, labels)]
+    losses = np.concatenate(
+        [
+            _losses(graphdef, state, *(jnp.asarray(x[start : start + size]) for x in filled))
+            for start in range(0, len(filled[0]), size)
+        ]
+    )[: len(tokens)]
+    bad = np.argwhere(np.isnan(losses))
+    if bad.size:
+        window, place = bad[0]
+        raise ValueError(
+            f"the model gives NaN for token {labels[window, place]} after token "
+            f"{tokens[window, place]}: one of them is outside its vocabulary, or its parameters "
+            "are not finite"
+        )
+    return losses
+
+
+@partial(jax.jit, static_argnums=0)
+def _losses(graphdef, state, tokens, labels):
+    return softmax_cross_entropy(nnx.merge(graphdef, state)(tokens), labels)
