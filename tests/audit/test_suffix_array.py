@@ -45,8 +45,10 @@ def test_a_planted_passage_is_found_whole_and_foreign_tokens_never():
     query = np.full((1, 50), 99)
     query[0, 5:45] = text[1234:1274]
     found = matching_lengths(sort_suffixes(text), query)[0]
-    assert found.max() == 40 and found.argmax() == 5
-    assert not found[:5].any() and not found[45:].any()
+    assert found.max() == 40
+    assert found.argmax() == 5
+    assert not found[:5].any()
+    assert not found[45:].any()
 
 
 @pytest.mark.parametrize("bad", [np.zeros(0, np.int64), np.zeros((2, 2), np.int64)])

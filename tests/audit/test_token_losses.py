@@ -45,7 +45,8 @@ def brute_force(model, tokens):
 def test_every_token_is_predicted_once_from_half_a_window(model, length):
     tokens = TOKENS[:length]
     losses = token_losses(model, tokens, block=BLOCK, batch_size=3)
-    assert losses.shape == (length - 1,) and losses.dtype == np.float32
+    assert losses.shape == (length - 1,)
+    assert losses.dtype == np.float32
     # Logits up to about 30 in float32: some roundings of 30 · 2⁻²⁴ ≈ 2e-6 each.
     np.testing.assert_allclose(losses, brute_force(model, tokens), atol=1e-4, rtol=1e-5)
 
