@@ -79,6 +79,19 @@ class CausalAttention(nnx.Module):
         """
         return self._attend(rows, table, None)
 
+    def weights(
+        self, rows: Float[Array, "rows width"], table: Turns
+    ) -> Float[Array, "batch heads time time"]:
+        """Returns what share each position takes of itself and those before it; rows sum to 1.
+
+        For looking at: `__call__` never holds these B·H·T² numbers where it need not.
+        """
+        query, key, _ = self._heads(rows, table)
+        scores = jnp.einsum("bthf,bshf->bhts", query, key, preferred_element_type=jnp.float32)
+        scores *= query.shape[-1] ** -0.5
+        seen = jnp.tri(*scores.shape[2:], dtype=bool)[None, None]
+        return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
+
     def decode(
         self,
         rows: Float[Array, "batch width"],
