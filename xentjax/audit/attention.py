@@ -47,7 +47,7 @@ def trace_attention(model: GPT, tokens: Int[np.ndarray, " time"]) -> Attention:
         ValueError: if tokens are not so.
     """
     tokens, config = np.asarray(tokens), model.config
-    if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not 0 < len(tokens):
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not len(tokens):
         raise ValueError(
             f"tokens must be integers of shape [T], got {tokens.dtype} of shape {tokens.shape}"
         )

@@ -88,11 +88,55 @@ def passage_losses(
     cut = [covering_windows(p, length=length, stride=max(1, length // 2)) for p in passages]
     # All passages are cut at the same places, so their windows stack.
     tokens, labels = (np.concatenate([c[name] for c in cut]) for name in ("tokens", "labels"))
-    losses = _in_batches(model, tokens, labels, batch_size)
+    losses = window_losses(model, tokens, labels, batch_size=batch_size)
     # Windows are in order and each masks what its predecessor reached, so the losses kept are in
     # the order of the text.
     keep = cut[0]["where"]
     return losses.reshape(len(passages), *keep.shape)[:, keep]
+
+
+def window_losses(
+    model: Any,
+    tokens: Int[np.ndarray, "windows time"],
+    labels: Int[np.ndarray, "windows time"],
+    *,
+    batch_size: int = 64,
+) -> Float[np.ndarray, "windows time"]:
+    """The cross-entropy of given labels after given tokens, window by window, in nats.
+
+    Prefer it where what is read and what is to be predicted differ, as with damaged input.
+
+    Args:
+        model: as for `token_losses`.
+        tokens: [W, T] integers in [0, V), T at most the longest context.
+        labels: [W, T], the token after each.
+        batch_size: windows in one pass.
+
+    Returns:
+        [W, T] float32 nats.
+
+    Raises:
+        ValueError: if a token or label is outside the vocabulary.
+    """
+    graphdef, state = nnx.split(model)
+    size = min(batch_size, len(tokens))
+    # Zeros fill the last batch, so that one compiled program serves all.
+    filled = [np.pad(x, ((0, -len(x) % size), (0, 0))) for x in (tokens, labels)]
+    losses = np.concatenate(
+        [
+            _losses(graphdef, state, *(jnp.asarray(x[start : start + size]) for x in filled))
+            for start in range(0, len(filled[0]), size)
+        ]
+    )[: len(tokens)]
+    bad = np.argwhere(np.isnan(losses))
+    if bad.size:
+        window, place = bad[0]
+        raise ValueError(
+            f"the model gives NaN for token {labels[window, place]} after token "
+            f"{tokens[window, place]}: one of them is outside its vocabulary, or its parameters "
+            "are not finite"
+        )
+    return losses
 
 
 def text_pieces(
@@ -152,30 +196,6 @@ def _checked(passages: Any, block: int, batch_size: int) -> np.ndarray:
     if passages.min() < 0:
         raise ValueError(f"tokens must not be negative, got {passages.min()}")
     return passages.astype(np.int32)
-
-
-def _in_batches(
-    model: Any, tokens: np.ndarray, labels: np.ndarray, batch_size: int
-) -> Float[np.ndarray, "windows time"]:
-    graphdef, state = nnx.split(model)
-    size = min(batch_size, len(tokens))
-    # Zeros fill the last batch, so that one compiled program serves all.
-    filled = [np.pad(x, ((0, -len(x) % size), (0, 0))) for x in (tokens, labels)]
-    losses = np.concatenate(
-        [
-            _losses(graphdef, state, *(jnp.asarray(x[start : start + size]) for x in filled))
-            for start in range(0, len(filled[0]), size)
-        ]
-    )[: len(tokens)]
-    bad = np.argwhere(np.isnan(losses))
-    if bad.size:
-        window, place = bad[0]
-        raise ValueError(
-            f"the model gives NaN for token {labels[window, place]} after token "
-            f"{tokens[window, place]}: one of them is outside its vocabulary, or its parameters "
-            "are not finite"
-        )
-    return losses
 
 
 @partial(jax.jit, static_argnums=0)
