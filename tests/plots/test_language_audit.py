@@ -10,7 +10,7 @@ import pytest
 from xentjax.plots.attention import draw_attention
 from xentjax.plots.exposure import draw_exposure
 from xentjax.plots.extraction import draw_extraction
-from xentjax.plots.robustness_of_text import draw_replacement
+from xentjax.plots.replacement import draw_replacement
 
 Mean = namedtuple("Mean", "value low high")
 

@@ -1,8 +1,9 @@
 """Attention as a heat map, with the text on both axes."""
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from xentjax.plots.canvas import new_figure, save
 _SPOKEN = {"\n": "↵", " ": "␣", "\t": "⇥"}
 
 
-def draw_attention(shares: Any, pieces: Sequence[str], title: str, target: Path | BinaryIO) -> None:
+def draw_attention(
+    shares: Any, pieces: Sequence[str], title: str, target: Path | BufferedIOBase
+) -> None:
     """Draws which earlier piece of text each position draws on.
 
     Args:

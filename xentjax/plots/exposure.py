@@ -1,8 +1,9 @@
 """Where planted secrets stand among those that a model was never shown."""
 
 import math
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from xentjax.plots.canvas import new_figure, plain, save
 _OTHERS, _CANARY = "#9db4c8", "#c8452f"
 
 
-def draw_exposure(exposure: Any, target: Path | BinaryIO) -> None:
+def draw_exposure(exposure: Any, target: Path | BufferedIOBase) -> None:
     """Draws the losses of the alternatives as a histogram and those of the canaries as lines.
 
     Args:

@@ -1,8 +1,9 @@
 """How much a language model recites, by the length of the prompt."""
 
 from collections.abc import Mapping, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from xentjax.plots.canvas import new_figure, plain, save
 
@@ -15,7 +16,7 @@ def draw_extraction(
     found: Mapping[str, Sequence[Any]],
     natural: float | None,
     length: int,
-    target: Path | BinaryIO,
+    target: Path | BufferedIOBase,
 ) -> None:
     """Draws the mean copied span over the prompt's length, one line a source of prompts.
 

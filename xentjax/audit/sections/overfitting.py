@@ -16,7 +16,7 @@ from xentjax.audit.overfitting import (
     outcomes,
     reference_losses,
 )
-from xentjax.audit.passages import passage_outcomes
+from xentjax.audit.passage_scores import passage_outcomes
 from xentjax.audit.section import Section
 from xentjax.audit.sections.more_data import with_learning_curve, with_longer_training
 from xentjax.audit.sections.split_scores import Words, split_section

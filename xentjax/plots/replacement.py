@@ -1,8 +1,9 @@
 """How a language model's loss grows as more and more of what it reads is replaced at random."""
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from xentjax.plots.canvas import new_figure, plain, save
 
@@ -10,7 +11,7 @@ _LOSS, _REFERENCE = "#c8452f", "#4a4a4a"
 
 
 def draw_replacement(
-    shares: Sequence[float], losses: Sequence[Any], unigram: float, target: Path | BinaryIO
+    shares: Sequence[float], losses: Sequence[Any], unigram: float, target: Path | BufferedIOBase
 ) -> None:
     """Draws the loss over the share of tokens replaced, with its intervals.
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xentjax.audit.passages import passage_outcomes
+from xentjax.audit.passage_scores import passage_outcomes
 
 
 def successor(tokens):

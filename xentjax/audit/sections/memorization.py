@@ -1,0 +1,53 @@
+"""The section on memorization: what a language model would give away of its training text."""
+
+from collections.abc import Callable
+
+import jax
+
+from xentjax.audit.language_model import LanguageModel
+from xentjax.audit.section import Section
+from xentjax.audit.sections.finding import make_section
+from xentjax.audit.sections.passage_membership import passage_membership
+from xentjax.audit.sections.planted_secrets import planted_secrets
+from xentjax.audit.sections.recitation import recitation
+from xentjax.audit.sections.written_data import written_data
+from xentjax.data.canaries import CanaryFormat
+
+
+def memorization_section(
+    subject: LanguageModel,
+    *,
+    seed: int = 0,
+    form: CanaryFormat | None = None,
+    prompts: int = 96,
+    alternatives: int = 2048,
+    progress: Callable[[str], None] | None = None,
+) -> Section:
+    """Attacks a language model for its training text, each attack beside its null.
+
+    Args:
+        subject: the language model.
+        seed: of places, samples and resamples.
+        form: of the subject's canaries; the default one by default.
+        prompts: places to continue from.
+        alternatives: secrets to rank the canaries among.
+        progress: told what is being done.
+
+    Returns:
+        The section.
+    """
+    tell = progress or (lambda _: None)
+    tell("memorization: membership of passages")
+    membership = passage_membership(subject, seed=seed)
+    tell("memorization: verbatim extraction")
+    recited = recitation(subject, prompts=prompts, seed=seed)
+    tell("memorization: planted secrets")
+    secrets = planted_secrets(subject, form=form, alternatives=alternatives, seed=seed)
+    tell("memorization: personal data in what it writes")
+    written = written_data(subject, key=jax.random.key(seed))
+    return make_section(
+        "memorization",
+        "Memorized text",
+        "Can what the model was trained on be told from what it says?",
+        (recited, secrets, membership, written),
+    )

@@ -1,0 +1,109 @@
+"""Finding: can the loss tell passages of the training text from passages never seen?"""
+
+import numpy as np
+
+from xentjax.audit.language_model import LanguageModel
+from xentjax.audit.passages import spread_passages
+from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.sections.finding import Finding
+from xentjax.audit.text_membership import TextMembership, membership_scores, text_membership
+from xentjax.audit.token_losses import passage_losses
+
+# Where a guess between a member and another passage is right in six pairs of ten.
+_BOUND = 0.6
+_FEWEST, _MOST = 8, 100
+_HEADLINE = "mean log-probability"
+
+
+def passage_membership(subject: LanguageModel, *, seed: int) -> Finding:
+    """Scores of training passages against test, and, as the null, of validation against test."""
+    passages = _passages(subject)
+    if passages is None:
+        return Finding(
+            unmeasured=(
+                f"Membership of passages: validation and test have no room for {_FEWEST} passages "
+                f"of {subject.block} tokens; hold out more text.",
+            )
+        )
+    scores = {split: _scores(subject, cut) for split, cut in passages.items()}
+    attack, null = (
+        {
+            name: text_membership(scores[split][name], scores["test"][name], seed=seed)
+            for name in scores["test"]
+        }
+        for split in ("train", "validation")
+    )
+    found, topic = attack[_HEADLINE], null[_HEADLINE]
+    verdict = _verdict(found, topic)
+    measures = (
+        _measure("training against test passages (AUC)", found, verdict, "up to 0.6"),
+        _measure("null: validation against test (AUC)", topic, "good", "0.5 where topics agree"),
+    )
+    return Finding(
+        sentence=_sentence(found, topic, verdict),
+        measures=measures,
+        grids=(_grid(attack, null, passages["test"].shape[1] - 1),),
+        advice=()
+        if verdict == "good"
+        else ("Train for fewer steps, with more text or dropout, or with differential privacy.",),
+    )
+
+
+def _passages(subject: LanguageModel) -> dict[str, np.ndarray] | None:
+    """As many of every split; long ones, of little-like neighbours, where there is room."""
+    shortest = min(len(subject.tokens[split]) for split in ("train", "validation", "test"))
+    for length in (4 * subject.block + 1, subject.block + 1):
+        count = min(_MOST, shortest // length)
+        if count >= _FEWEST:
+            return {
+                split: spread_passages(subject.tokens[split], length=length, count=count)
+                for split in ("train", "validation", "test")
+            }
+    return None
+
+
+def _scores(subject: LanguageModel, passages: np.ndarray):
+    losses = passage_losses(subject.model, passages, block=subject.block)
+    texts = [subject.tokenizer.decode(row[1:]).encode() for row in passages]
+    return membership_scores(losses, texts)
+
+
+def _verdict(found: TextMembership, topic: TextMembership) -> Verdict:
+    if found.high <= _BOUND or found.auc <= 0.5:
+        return "good"
+    # A difference that two held-out parts show as well is one of topic.
+    return "act" if found.low > max(_BOUND, topic.high) else "watch"
+
+
+def _sentence(found: TextMembership, topic: TextMembership, verdict: Verdict) -> str:
+    begin = (
+        f"From its loss, a training passage is told from a test passage with AUC {found.auc:.2f} "
+        f"({found.low:.2f} to {found.high:.2f}; guessing is 0.5)"
+    )
+    null = f"{topic.auc:.2f} ({topic.low:.2f} to {topic.high:.2f})"
+    if verdict == "act":
+        return f"{begin}, more than topic explains: two held-out parts give {null}."
+    if verdict == "watch":
+        return f"{begin}; two held-out parts, which differ in topic alone, give {null}."
+    return f"{begin}, so the loss gives little away."
+
+
+def _measure(name: str, found: TextMembership, verdict: Verdict, good: str) -> Measure:
+    return Measure(name, found.auc, found.low, found.high, good=good, verdict=verdict)
+
+
+def _grid(attack, null, length: int) -> Grid:
+    count = next(iter(attack.values())).passages
+
+    def cell(found: TextMembership) -> str:
+        return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+    return Grid(
+        "Three ways to tell members by",
+        ("score", "training against test", "null: validation against test"),
+        [(name, cell(attack[name]), cell(null[name])) for name in attack],
+        f"{count} passages of {length} tokens each, AUC with 95 % bootstrap interval over "
+        "passages. The splits are consecutive parts of one text and differ in topic; only what "
+        "goes beyond the null is memory. Passages near each other are alike, so the true "
+        "intervals are wider.",
+    )
