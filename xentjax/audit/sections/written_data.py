@@ -1,4 +1,4 @@
-"""Finding: does what the model writes hold personal data, and does it come from the training text?"""
+"""Finding: does what the model writes hold personal data, and of its training text?"""
 
 from typing import Any
 

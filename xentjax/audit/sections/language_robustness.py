@@ -1,0 +1,186 @@
+"""The section on robustness for language models: damaged input, and the health of its layers."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from xentjax.audit.attention import trace_attention
+from xentjax.audit.language_model import LanguageModel
+from xentjax.audit.passages import spread_passages
+from xentjax.audit.replacement import ReplacementLoss, replacement_losses
+from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
+from xentjax.audit.sections.finding import Finding, make_section
+from xentjax.losses.softmax import softmax_cross_entropy
+from xentjax.plots.replacement import draw_replacement
+
+_SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_JUDGED = 0.1
+_WINDOWS, _FEWEST = 256, 8
+# Gradients that differ by more than this between layers are called vanishing or exploding.
+_SPREAD = 100.0
+
+
+def language_robustness_section(
+    subject: LanguageModel,
+    *,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Section:
+    """Replaces input at random, and looks at activations and gradients layer by layer.
+
+    Args:
+        subject: the language model.
+        seed: of what is replaced and of resamples.
+        progress: told what is being done.
+
+    Returns:
+        The section.
+    """
+    tell = progress or (lambda _: None)
+    windows = spread_passages(subject.tokens["test"], length=subject.block + 1, count=_WINDOWS)
+    findings = []
+    if len(windows) < _FEWEST:
+        findings.append(
+            Finding(
+                unmeasured=(
+                    f"Replaced input: test has fewer than {_FEWEST} windows of {subject.block} "
+                    "tokens; hold out more text.",
+                )
+            )
+        )
+    else:
+        tell("robustness: replaced input")
+        findings.append(_replaced(subject, windows, seed))
+    if len(windows):
+        tell("robustness: activations and gradients by layer")
+        findings.append(_layers(subject, windows[:32]))
+    return make_section(
+        "robustness",
+        "Damaged input",
+        "How much worse does the model get when what it reads has errors?",
+        findings,
+    )
+
+
+def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Finding:
+    train = np.asarray(subject.tokens["train"])
+    losses = replacement_losses(
+        subject.model, windows, _SHARES, choices=np.unique(train), seed=seed
+    )
+    unigram = _unigram(train, windows[:, 1:], subject.model.config.vocab_size)
+    clean, judged = losses[0], losses[_SHARES.index(_JUDGED)]
+    verdict = _verdict(judged, unigram)
+    rows = [
+        (f"{share:.0%}", f"{x.value:.3f}", f"{x.low:.3f} to {x.high:.3f}")
+        for share, x in zip(_SHARES, losses, strict=True)
+    ]
+    return Finding(
+        sentence=(
+            f"With {_JUDGED:.0%} of what it reads replaced at random, the loss goes from "
+            f"{clean.value:.2f} to {judged.value:.2f} nats a token ({judged.low:.2f} to "
+            f"{judged.high:.2f}); a model that reads nothing has {unigram:.2f}."
+        ),
+        measures=(
+            Measure("test loss of these windows, undamaged", *clean, unit="nats"),
+            Measure(
+                f"loss with {_JUDGED:.0%} of the input replaced",
+                *judged,
+                unit="nats",
+                good=f"below {unigram:.2f}, what a model without context has",
+                verdict=verdict,
+            ),
+        ),
+        grids=(
+            Grid(
+                "Loss by share replaced",
+                ("input replaced", "loss (nats)", "95 % interval"),
+                rows,
+                f"{len(windows)} test windows; only what is read is damaged, the true tokens are "
+                "predicted. The bootstrap draws windows.",
+            ),
+        ),
+        pictures=(
+            picture(
+                "Reading with errors",
+                f"The loss rises from {clean.value:.2f} nats to {losses[-1].value:.2f} as half of "
+                "the input is replaced. Above the dashed line the model would do better not to "
+                "read at all.",
+                draw_replacement,
+                _SHARES,
+                losses,
+                unigram,
+            ),
+        ),
+        advice=()
+        if verdict == "good"
+        else ("Train on text with some tokens replaced, or with dropout on the embedding.",),
+    )
+
+
+def _verdict(judged: ReplacementLoss, unigram: float) -> Verdict:
+    if judged.high < unigram:
+        return "good"
+    return "act" if judged.low > unigram else "watch"
+
+
+def _unigram(train: np.ndarray, wanted: np.ndarray, vocabulary: int) -> float:
+    # One count more for each token of the vocabulary, lest one never met cost infinitely much.
+    counts = np.bincount(train, minlength=vocabulary) + 1
+    return float(-np.log(counts / counts.sum())[wanted].mean())
+
+
+def _layers(subject: LanguageModel, windows: np.ndarray) -> Finding:
+    traced = [trace_attention(subject.model, row[:-1]).hidden for row in windows]
+    hidden = np.stack(traced).astype(np.float64)
+    gradients = _gradient_sizes(subject.model, windows)
+    rows = []
+    for number, gradient in enumerate(gradients, start=1):
+        before, after = hidden[:, number - 1], hidden[:, number]
+        added = _size(after - before) / max(_size(before), 1e-30)
+        rows.append((number, f"{_size(after):.3g}", f"{added:.3g}", f"{gradient:.3g}"))
+    spread = max(gradients) / max(min(gradients), 1e-30)
+    sound = bool(np.isfinite(hidden).all()) and spread < _SPREAD
+    return Finding(
+        measures=(
+            Measure(
+                "largest gradient of a layer over the smallest",
+                spread,
+                good=f"below {_SPREAD:.0f}",
+                verdict="good" if sound else "watch",
+            ),
+        ),
+        grids=(
+            Grid(
+                "Activations and gradients by layer",
+                ("layer", "size of the state after it", "added to it, relative", "gradient"),
+                rows,
+                f"Root mean squares over {len(windows)} test windows; the gradient is that of the "
+                "mean loss by the layer's weights.",
+            ),
+        ),
+        advice=()
+        if sound
+        else ("Gradients vanish or explode between layers: lower the rate, or clip the gradient.",),
+    )
+
+
+def _size(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _gradient_sizes(model, windows: np.ndarray) -> list[float]:
+    """The root mean square of the gradient of each block's parameters."""
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params, tokens):
+        logits = nnx.merge(graphdef, params, rest)(tokens[:, :-1])
+        return softmax_cross_entropy(logits, tokens[:, 1:]).mean()
+
+    blocks = jax.jit(jax.grad(loss))(params, jnp.asarray(windows))["blocks"]
+    return [
+        _size(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(blocks[number])]))
+        for number in range(len(model.blocks))
+    ]
