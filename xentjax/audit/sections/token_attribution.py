@@ -1,5 +1,6 @@
 """The section on attribution for language models: what surprises it, and what it looks at."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -63,18 +64,19 @@ def _context(subject: LanguageModel, seed: int) -> Finding:
     edges = [0, *(2**n for n in range(subject.block.bit_length()) if 2**n < subject.block)]
     edges.append(subject.block)
     rows = []
-    for first, stop in zip(edges[:-1], edges[1:], strict=True):
+    for first, stop in itertools.pairwise(edges):
         found = mean_over_windows(losses[:, first:stop], seed=seed)
         many = f"{first + 1}" if stop == first + 1 else f"{first + 1} to {stop}"
         rows.append((many, f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}"))
-    half = subject.block // 2
-    # Of the same windows, so that what is hard in one weighs on both sides.
-    saved = losses[:, half // 2 : half].mean(axis=1) - losses[:, half:].mean(axis=1)
-    gain = mean_over_windows(saved[:, None], seed=seed)
+    half, quarter = subject.block // 2, subject.block // 4
+    # The same tokens twice, once without the first half of the window to read.
+    without = window_losses(subject.model, windows[:, half:-1], windows[:, half + 1 :])
+    saved = without[:, -quarter:] - losses[:, -quarter:]
+    gain = mean_over_windows(saved, seed=seed)
     verdict: Verdict = "good" if gain.low > 0 else "watch"
     helps = "It uses" if verdict == "good" else "It is not seen to use"
     measure = Measure(
-        f"loss saved by more than {half} tokens of context, against {half // 2} to {half}",
+        f"loss saved by tokens more than {half} back",
         *gain,
         unit="nats",
         good="above 0: the model uses its whole block",
@@ -82,9 +84,8 @@ def _context(subject: LanguageModel, seed: int) -> Finding:
     )
     return Finding(
         sentence=(
-            f"{helps} distant context: tokens with more than {half} before them cost "
-            f"{gain.value:.3f} nats less than those with {half // 2} to {half} "
-            f"({gain.low:.3f} to {gain.high:.3f})."
+            f"{helps} distant context: what stands more than {half} tokens back saves "
+            f"{gain.value:.3f} nats a token ({gain.low:.3f} to {gain.high:.3f})."
         ),
         measures=(measure,),
         grids=(
@@ -113,7 +114,8 @@ def _coloured(subject: LanguageModel) -> Finding:
     dearest = np.sort(losses)[::-1][: max(1, len(losses) // 10)].sum() / max(losses.sum(), 1e-9)
     return Finding(
         sentence=(
-            f"In the passage shown, the dearest tenth of the tokens bears {dearest:.0%} of the loss."
+            f"In the passage shown, the dearest tenth of the tokens bears {dearest:.0%} of the "
+            "loss."
         ),
         texts=(
             ColouredText(
