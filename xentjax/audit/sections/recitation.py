@@ -132,11 +132,11 @@ def _picture(train, test):
     first, last = train[0].mean_copied(), train[-1].mean_copied()
     return picture(
         "What it copies",
-        f"With prompts of {train[0].prompt_length} to {train[-1].prompt_length} tokens of the "
-        f"training text, the longest span copied from it grows from {first.value:.1f} to "
-        f"{last.value:.1f} tokens on average; the true test text shares spans of {natural:.1f}. "
-        "Memorization shows where prompts from the training text lie above those from the test "
-        "text.",
+        f"After prompts of {train[0].prompt_length} tokens of the training text, the longest span "
+        f"copied from it has {first.value:.1f} tokens on average, after "
+        f"{train[-1].prompt_length} tokens {last.value:.1f}. The true test text shares spans of "
+        f"{natural:.1f} with it (dashed). Memorization shows where training prompts lie above "
+        "test prompts.",
         draw_extraction,
         {"training prompts": train, "test prompts": test},
         natural,
