@@ -8,9 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from xentjax.audit.text_membership import (
     mean_log_probability,
+    membership_auc,
     membership_scores,
     min_k_probability,
-    text_membership,
     zlib_ratio,
 )
 
@@ -38,7 +38,7 @@ def test_zlib_sets_off_what_a_compressor_finds_easy():
 
 def test_auc_is_that_of_scikit_learn():
     members, others = RNG.normal(0.5, size=40), RNG.normal(size=40)
-    found = text_membership(members, others, seed=0)
+    found = membership_auc(members, others, seed=0)
     wanted = roc_auc_score([1] * 40 + [0] * 40, np.concatenate([members, others]))
     assert found.auc == pytest.approx(wanted, abs=1e-6)
     assert found.low < found.auc < found.high
@@ -49,7 +49,7 @@ def test_no_difference_is_covered_as_often_as_promised():
     rng = np.random.default_rng(3)
     covered = 0
     for seed in range(100):
-        found = text_membership(rng.normal(size=40), rng.normal(size=40), seed=seed)
+        found = membership_auc(rng.normal(size=40), rng.normal(size=40), seed=seed)
         covered += found.low <= 0.5 <= found.high
     # The percentile bootstrap of 40 covers about 0.93; Binomial(100, 0.93) is below 83 with
     # probability 1e-3.
@@ -57,7 +57,7 @@ def test_no_difference_is_covered_as_often_as_promised():
 
 
 def test_planted_membership_is_found():
-    found = text_membership(RNG.normal(2.0, size=40), RNG.normal(size=40), seed=0)
+    found = membership_auc(RNG.normal(2.0, size=40), RNG.normal(size=40), seed=0)
     assert found.low > 0.8
 
 
@@ -71,9 +71,9 @@ def test_all_scores_have_a_name_and_the_direction_of_a_member():
 @pytest.mark.parametrize(
     ("call", "wanted"),
     [
-        (lambda: text_membership.__wrapped__(np.zeros(8), np.zeros(9), seed=0), "as many"),
-        (lambda: text_membership(np.zeros(7), np.zeros(7), seed=0), "at least 8"),
-        (lambda: text_membership(np.full(8, np.inf), np.zeros(8), seed=0), "finite"),
+        (lambda: membership_auc.__wrapped__(np.zeros(8), np.zeros(9), seed=0), "as many"),
+        (lambda: membership_auc(np.zeros(7), np.zeros(7), seed=0), "at least 8"),
+        (lambda: membership_auc(np.full(8, np.inf), np.zeros(8), seed=0), "finite"),
         (lambda: min_k_probability(LOSSES, share=0.0), "share must"),
         (lambda: zlib_ratio(LOSSES, [b""]), "as many as losses"),
         (lambda: mean_log_probability(np.full((1, 2), np.nan)), "without NaN"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from xentjax.audit.token_losses import _losses, passage_losses, text_pieces, token_losses
+from xentjax.audit.token_losses import _losses, passage_losses, text_losses, text_pieces
 from xentjax.data import ByteTokenizer, CharTokenizer
 from xentjax.models import GPT, GPTConfig
 
@@ -44,7 +44,7 @@ def brute_force(model, tokens):
 @pytest.mark.parametrize("length", [2, 5, 9, 13, 30])
 def test_every_token_is_predicted_once_from_half_a_window(model, length):
     tokens = TOKENS[:length]
-    losses = token_losses(model, tokens, block=BLOCK, batch_size=3)
+    losses = text_losses(model, tokens, block=BLOCK, batch_size=3)
     assert losses.shape == (length - 1,)
     assert losses.dtype == np.float32
     # Logits up to about 30 in float32: some roundings of 30 · 2⁻²⁴ ≈ 2e-6 each.
@@ -54,14 +54,14 @@ def test_every_token_is_predicted_once_from_half_a_window(model, length):
 def test_passages_do_not_see_each_other_and_batches_change_roundings_only(model):
     passages = TOKENS[:60].reshape(4, 15)
     together = passage_losses(model, passages, block=BLOCK, batch_size=5)
-    alone = [token_losses(model, row, block=BLOCK) for row in passages]
+    alone = [text_losses(model, row, block=BLOCK) for row in passages]
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
 def test_one_compilation_serves_all_batches(model):
-    token_losses(model, TOKENS, block=BLOCK, batch_size=4)
+    text_losses(model, TOKENS, block=BLOCK, batch_size=4)
     before = _losses._cache_size()
-    token_losses(model, TOKENS[:50], block=BLOCK, batch_size=4)  # 11 windows, not 14
+    text_losses(model, TOKENS[:50], block=BLOCK, batch_size=4)  # 11 windows, not 14
     assert _losses._cache_size() == before
 
 
@@ -78,7 +78,7 @@ def test_one_compilation_serves_all_batches(model):
 def test_bad_input_is_named(model, tokens, options, wanted):
     with pytest.raises(ValueError, match=wanted):
         # Past the annotations, as a caller without a checker is.
-        token_losses.__wrapped__(model, tokens, **{"block": BLOCK, **options})
+        text_losses.__wrapped__(model, tokens, **{"block": BLOCK, **options})
 
 
 @pytest.mark.parametrize("text", ["plain", "né €𝄞!", ""])

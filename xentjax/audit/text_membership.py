@@ -95,7 +95,7 @@ def zlib_ratio(losses: Float[np.ndarray, "passages time"], texts: Sequence[bytes
     return -losses.sum(axis=1) / np.array([len(zlib.compress(text, 9)) for text in texts])
 
 
-def text_membership(
+def membership_auc(
     members: Float[np.ndarray, " passages"], others: Float[np.ndarray, " passages"], *, seed: int
 ) -> TextMembership:
     """The area under the ROC curve of a score on members against others, with its interval.
@@ -118,7 +118,7 @@ def text_membership(
 
     Example:
         >>> low, high = np.arange(8.0), np.arange(8.0) + 4
-        >>> text_membership(high, low, seed=0).auc  # 64 pairs: 10 lost, 4 tied
+        >>> membership_auc(high, low, seed=0).auc  # 64 pairs: 10 lost, 4 tied
         0.875
     """
     if np.shape(members) != np.shape(others) or np.ndim(members) != 1 or len(members) < _FEWEST:

@@ -18,7 +18,7 @@ from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.train.evaluate import covering_windows
 
 
-def token_losses(
+def text_losses(
     model: Any, tokens: Int[np.ndarray, " time"], *, block: int, batch_size: int = 64
 ) -> Float[np.ndarray, " predicted"]:
     r"""The cross-entropy of every token of one text but the first, in nats.
@@ -45,7 +45,7 @@ def token_losses(
         >>> from xentjax.models import GPT, GPTConfig
         >>> model = GPT(GPTConfig(vocab_size=4, width=8, heads=1, layers=1), rngs=nnx.Rngs(0))
         >>> model.embedding[...] = jnp.zeros((4, 8))  # all logits are 0: each token costs ln 4
-        >>> [f"{loss:.4f}" for loss in token_losses(model, np.array([3, 1, 2]), block=64)]
+        >>> [f"{loss:.4f}" for loss in text_losses(model, np.array([3, 1, 2]), block=64)]
         ['1.3863', '1.3863']
 
     See Also:
@@ -66,7 +66,7 @@ def passage_losses(
     of context where there is as much.
 
     Args:
-        model: as for `token_losses`.
+        model: as for `text_losses`.
         passages: [P, N] integers in [0, V), N ≥ 2.
         block: the longest context the model takes.
         batch_size: windows in one pass.
@@ -75,7 +75,7 @@ def passage_losses(
         [P, N − 1] float32 nats.
 
     Raises:
-        ValueError: as `token_losses`.
+        ValueError: as `text_losses`.
 
     Example:
         >>> from xentjax.models import GPT, GPTConfig
@@ -107,7 +107,7 @@ def window_losses(
     Prefer it where what is read and what is to be predicted differ, as with damaged input.
 
     Args:
-        model: as for `token_losses`.
+        model: as for `text_losses`.
         tokens: [W, T] integers in [0, V), T at most the longest context.
         labels: [W, T], the token after each.
         batch_size: windows in one pass.

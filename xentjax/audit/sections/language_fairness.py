@@ -8,7 +8,7 @@ from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.lines import KindLoss, Line, line_kind, loss_of_lines, split_lines
 from xentjax.audit.section import Grid, Measure, Section, Verdict
 from xentjax.audit.sections.finding import Finding, make_section
-from xentjax.audit.token_losses import token_losses
+from xentjax.audit.token_losses import text_losses
 
 _KINDS = ("prose", "code")
 _FEWEST = 30  # lines of a kind, below which the bootstrap says little
@@ -38,7 +38,7 @@ def language_fairness_section(
     tokens = np.asarray(subject.tokens["test"], np.int32)[:_LONGEST]
     lines: dict[str, list[Line]] = {kind: [] for kind in (*_KINDS, "other")}
     if len(tokens) > 1:
-        losses = token_losses(subject.model, tokens, block=subject.block)
+        losses = text_losses(subject.model, tokens, block=subject.block)
         for line in split_lines(subject.tokenizer, tokens[1:], losses):
             lines[line_kind(line.text)].append(line)
     return make_section(

@@ -7,10 +7,10 @@ import jax
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Section
 from xentjax.audit.sections.finding import make_section
-from xentjax.audit.sections.passage_membership import passage_membership
-from xentjax.audit.sections.planted_secrets import planted_secrets
-from xentjax.audit.sections.recitation import recitation
-from xentjax.audit.sections.written_data import written_data
+from xentjax.audit.sections.passage_membership import find_membership
+from xentjax.audit.sections.planted_secrets import find_exposure
+from xentjax.audit.sections.recitation import find_recitation
+from xentjax.audit.sections.written_data import find_written_data
 from xentjax.data.canaries import CanaryFormat
 
 
@@ -38,13 +38,13 @@ def memorization_section(
     """
     tell = progress or (lambda _: None)
     tell("memorization: membership of passages")
-    membership = passage_membership(subject, seed=seed)
+    membership = find_membership(subject, seed=seed)
     tell("memorization: verbatim extraction")
-    recited = recitation(subject, prompts=prompts, seed=seed)
+    recited = find_recitation(subject, prompts=prompts, seed=seed)
     tell("memorization: planted secrets")
-    secrets = planted_secrets(subject, form=form, alternatives=alternatives, seed=seed)
+    secrets = find_exposure(subject, form=form, alternatives=alternatives, seed=seed)
     tell("memorization: personal data in what it writes")
-    written = written_data(subject, key=jax.random.key(seed))
+    written = find_written_data(subject, key=jax.random.key(seed))
     return make_section(
         "memorization",
         "Memorized text",

@@ -6,7 +6,7 @@ from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.section import Grid, Measure, Verdict
 from xentjax.audit.sections.finding import Finding
-from xentjax.audit.text_membership import TextMembership, membership_scores, text_membership
+from xentjax.audit.text_membership import TextMembership, membership_auc, membership_scores
 from xentjax.audit.token_losses import passage_losses
 
 # Where a guess between a member and another passage is right in six pairs of ten.
@@ -15,7 +15,7 @@ _FEWEST, _MOST = 8, 100
 _HEADLINE = "mean log-probability"
 
 
-def passage_membership(subject: LanguageModel, *, seed: int) -> Finding:
+def find_membership(subject: LanguageModel, *, seed: int) -> Finding:
     """Scores of training passages against test, and, as the null, of validation against test."""
     passages = _passages(subject)
     if passages is None:
@@ -28,7 +28,7 @@ def passage_membership(subject: LanguageModel, *, seed: int) -> Finding:
     scores = {split: _scores(subject, cut) for split, cut in passages.items()}
     attack, null = (
         {
-            name: text_membership(scores[split][name], scores["test"][name], seed=seed)
+            name: membership_auc(scores[split][name], scores["test"][name], seed=seed)
             for name in scores["test"]
         }
         for split in ("train", "validation")

@@ -19,7 +19,7 @@ _WATCHED, _FATAL = math.log2(100), math.log2(1000)
 _NULL = 64
 
 
-def planted_secrets(
+def find_exposure(
     subject: LanguageModel, *, form: CanaryFormat | None, alternatives: int, seed: int
 ) -> Finding:
     """The exposure of the subject's canaries, and of as many others that nobody planted."""

@@ -14,7 +14,7 @@ _LENGTH, _TARGETS = 50, (20, 50)
 _BOUND = 0.05
 
 
-def recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Finding:
+def find_recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Finding:
     """Continues prompts from the training text and, as the null, from the test text."""
     widths = sorted({max(1, subject.block // part) for part in (8, 4, 2, 1)})
     needed = widths[-1] + _LENGTH

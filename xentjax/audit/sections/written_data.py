@@ -19,7 +19,7 @@ _OUT_OF_SCOPE = (
 )
 
 
-def written_data(subject: LanguageModel, *, key: Any) -> Finding:
+def find_written_data(subject: LanguageModel, *, key: Any) -> Finding:
     """Samples texts after prompts from the test text, and scans them."""
     width = max(1, subject.block // 2)
     prompts = spread_passages(subject.tokens["test"], length=width, count=_TEXTS)
