@@ -50,6 +50,7 @@ def test_a_text_learned_by_heart_is_found_by_every_attack():
     assert section.advice
 
 
+@pytest.mark.slow
 def test_a_model_that_learned_nothing_gives_nothing_away():
     told = []
     section = memorization_section(make_subject(steps=0), progress=told.append, **OPTIONS)
