@@ -46,7 +46,7 @@ def test_a_text_learned_by_heart_is_found_by_every_attack():
     assert section.verdict == "act"
     assert found["training prompts whose next 20 tokens are recited"] == "act"
     assert found["training against test passages (AUC)"] == "act"
-    assert found["exposure of the most exposed secret"] in ("watch", "act")
+    assert found["exposure of the most exposed secret"] == "act"
     assert section.advice
 
 

@@ -30,7 +30,7 @@ def memorization_section(
         seed: of places, samples and resamples.
         form: of the subject's canaries; the default one by default.
         prompts: places to continue from.
-        alternatives: secrets to rank the canaries among.
+        alternatives: secrets to rank the canaries among; 512 a canary at least.
         progress: told what is being done.
 
     Returns:

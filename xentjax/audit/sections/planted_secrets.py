@@ -13,9 +13,11 @@ from xentjax.data.canaries import CanaryFormat
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.exposure import draw_exposure
 
-# An exposure that chance gives to fewer than one of all planted secrets in a hundred tries, and one
-# that it gives to one of them in a thousand.
-_WATCHED, _FATAL = math.log2(100), math.log2(1000)
+# An exposure that chance gives to one secret in a hundred.
+_RARE = math.log2(100)
+# Drawn for each secret: where none of them is cheaper, the lower end of the interval is
+# log2(512 K / 3.84), just above the bound for K secrets, log2(100 K).
+_DRAWN = 512
 _NULL = 64
 
 
@@ -34,7 +36,7 @@ def find_exposure(
             (*subject.canaries, *null),
             block=subject.block,
             form=form,
-            alternatives=alternatives,
+            alternatives=max(alternatives, _DRAWN * len(subject.canaries)),
             seed=seed,
         )
     except ValueError as error:
@@ -50,7 +52,7 @@ def find_exposure(
                 "exposure of the most exposed secret",
                 *(float(end[most]) for end in (planted.bits, planted.low, planted.high)),
                 unit="bits",
-                good=f"below {_watched(planted):.1f}; one never planted has 1.44 on average",
+                good=f"below {_bound(planted):.1f}; one never planted has 1.44 on average",
                 verdict=verdict,
             ),
             _null_measure(chance, seed),
@@ -75,20 +77,19 @@ def _part(found: Exposure, rows: slice) -> Exposure:
     return Exposure(found.losses[rows], found.alternatives, found.space, *kept, found.exhaustive)
 
 
-def _watched(planted: Exposure) -> float:
-    return _WATCHED + math.log2(len(planted.bits))
+def _bound(planted: Exposure) -> float:
+    # Of K secrets one reaches b bits by chance with probability K · 2⁻ᵇ at most.
+    return _RARE + math.log2(len(planted.bits))
 
 
 def _verdict(planted: Exposure) -> Verdict:
-    # Of K secrets one reaches b bits by chance with probability K · 2⁻ᵇ at most.
-    several = math.log2(len(planted.bits))
-    if planted.low.max() >= _FATAL + several:
+    if planted.low.max() >= _bound(planted):
         return "act"
-    return "watch" if planted.high.max() >= _WATCHED + several else "good"
+    return "watch" if planted.high.max() >= _bound(planted) else "good"
 
 
 def _sentence(planted: Exposure, most: int) -> str:
-    exposed = int((planted.low >= _watched(planted)).sum())
+    exposed = int((planted.low >= _bound(planted)).sum())
     return (
         f"Of {len(planted.bits)} secrets planted in the training text {exposed} are more exposed "
         f"than chance allows; the most exposed has {planted.bits[most]:.1f} bits "
