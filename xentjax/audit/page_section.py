@@ -1,0 +1,156 @@
+"""One danger on the page: its question, the finding, measures, pictures, tables and advice."""
+
+import base64
+import math
+import re
+from collections.abc import Sequence
+
+from xentjax.audit.figures import cell_text, interval_text, is_number, measure_text
+from xentjax.audit.interval_bar import interval_bar
+from xentjax.audit.markup import Markup, element, lines
+from xentjax.audit.page_text import coloured_text
+from xentjax.audit.report import WORDS
+from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict
+
+# Told apart by shape as by colour and word: an octagon, a triangle, a disc, a dashed ring.
+_OUTLINES: dict[Verdict, tuple[str, str]] = {
+    "act": ("M5 1h6l4 4v6l-4 4H5l-4-4V5z", "M5.4 5.4l5.2 5.2M10.6 5.4l-5.2 5.2"),
+    "watch": ("M8 1.2l7.2 13.3H.8z", "M8 5.8v4M8 12v.2"),
+    "good": ("M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1z", "M4.9 8.3l2.2 2.2 4-4.6"),
+    "unmeasured": ("M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1z", "M5.2 8h5.6"),
+}
+
+
+def anchor(number: int, key: str) -> str:
+    """The id of a section: unique by its number, readable by its key."""
+    readable = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:40]
+    return f"section-{number}" + (f"-{readable}" if readable else "")
+
+
+def verdict_badge(verdict: Verdict) -> Markup:
+    """A verdict as shape, word and colour."""
+    outline, sign = _OUTLINES[verdict]
+    icon = element(
+        "svg",
+        element("path", class_="outline", d=outline),
+        element("path", class_="sign", d=sign),
+        viewBox="0 0 16 16",
+        width="16",
+        height="16",
+        aria_hidden="true",
+    )
+    return element("span", icon, element("span", WORDS[verdict]), class_=f"badge {verdict}")
+
+
+def section_article(section: Section, number: int) -> Markup:
+    """The whole of a section.
+
+    Args:
+        section: what was found.
+        number: its place in the report, from 1.
+    """
+    name = anchor(number, section.key)
+    head = element(
+        "header",
+        element("h2", section.title, id=name),
+        verdict_badge(section.verdict),
+    )
+    parts = [
+        head,
+        element("p", section.question, class_="question"),
+        element("p", section.finding, class_="finding"),
+        _measures(section.measures),
+        *map(_figure, section.pictures),
+        *map(_table, section.grids),
+        *map(coloured_text, section.texts),
+        _list("What to do next", section.advice, "advice", "ol"),
+        _list("Not measured", section.unmeasured, "unmeasured-list", "ul"),
+        element("p", element("a", "Back to the overview", href="#top"), class_="back"),
+    ]
+    return element(
+        "article", lines(["", *parts, ""]), class_=section.verdict, aria_labelledby=name
+    )
+
+
+def _measures(measures: Sequence[Measure]) -> Markup:
+    if not measures:
+        return Markup("")
+    names = ("Measure", "Value", "95 % interval", "Good is", "Verdict")
+    heads = [element("th", name, scope="col") for name in names]
+    return element(
+        "table",
+        element("thead", element("tr", *heads)),
+        element("tbody", lines(["", *map(_measure, measures), ""])),
+        class_="measures",
+    )
+
+
+def _measure(measure: Measure) -> Markup:
+    interval = interval_text(measure)
+    return element(
+        "tr",
+        element("th", measure.name, scope="row"),
+        element("td", measure_text(measure), class_="value"),
+        element(
+            "td",
+            interval_bar(measure),
+            element("span", interval or "no interval", class_="interval" if interval else "none"),
+            class_="where",
+        ),
+        element("td", measure.good, class_="wanted"),
+        element("td", verdict_badge(measure.verdict), class_="stands"),
+        class_=measure.verdict,
+    )
+
+
+def _figure(picture: Picture) -> Markup:
+    encoded = base64.b64encode(picture.svg.encode("utf-8", "replace")).decode()
+    return element(
+        "figure",
+        element("h3", picture.title),
+        element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=picture.caption),
+        element("figcaption", picture.caption),
+    )
+
+
+def _table(grid: Grid) -> Markup:
+    heads = [
+        element("th", column, scope="col", class_="number" if _numeric(grid, place) else None)
+        for place, column in enumerate(grid.columns)
+    ]
+    rows = [element("tr", *map(_cell, row)) for row in grid.rows]
+    table = element(
+        "table",
+        element("thead", element("tr", *heads)),
+        element("tbody", lines(["", *rows, ""])),
+    )
+    return element(
+        "div",
+        element("h3", grid.title),
+        # Wider than the page it scrolls in its own box, by keyboard too.
+        element("div", table, class_="scroll", tabindex="0", role="region", aria_label=grid.title),
+        element("p", grid.note, class_="note") if grid.note else "",
+        class_="grid",
+    )
+
+
+def _numeric(grid: Grid, place: int) -> bool:
+    cells = [row[place] for row in grid.rows if place < len(row)]
+    return bool(cells) and all(cell is None or is_number(cell) for cell in cells)
+
+
+def _cell(cell: object) -> Markup:
+    odd = is_number(cell) and not math.isfinite(cell)  # type: ignore[arg-type]
+    kind = ("number odd" if odd else "number") if is_number(cell) else None
+    return element("td", cell_text(cell), class_=kind)
+
+
+def _list(title: str, items: Sequence[str], kind: str, tag: str) -> Markup:
+    if not items:
+        return Markup("")
+    return element(
+        "div",
+        element("h3", title),
+        element(tag, lines([element("li", item) for item in items])),
+        class_=kind,
+    )

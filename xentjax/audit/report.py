@@ -1,0 +1,75 @@
+"""Reports: what an audit found in one trained model, before it is a page, JSON or terminal text."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from xentjax.audit.section import Section, Verdict
+
+VERDICTS: tuple[Verdict, ...] = ("act", "watch", "good", "unmeasured")
+WORDS: Mapping[Verdict, str] = {
+    "act": "act",
+    "watch": "watch",
+    "good": "good",
+    "unmeasured": "not measured",
+}
+MEANINGS: Mapping[Verdict, str] = {
+    "act": "the whole interval lies beyond the bound",
+    "watch": "the interval straddles the bound, so the data cannot tell",
+    "good": "the whole interval lies within the bound",
+    "unmeasured": "why, and how it could be, is said in its section",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What an audit found, and all that its figures depend on.
+
+    Attributes:
+        title: of the page.
+        run: the name of the audited run.
+        model: what kind of model, such as "MLP".
+        data: the name of the data.
+        data_sha256: the hash of the data.
+        sizes: how much of what each split holds, such as "training rows" → 1259.
+        parameters: how many numbers were trained.
+        versions: package → version, of the audit.
+        device: what it ran on.
+        seeds: what it is for → seed, such as "training" → 0.
+        date: of the audit.
+        seconds: that it took.
+        made_with: the command or call that makes it again.
+        sections: what was found, one a danger.
+    """
+
+    title: str
+    run: str
+    model: str
+    data: str
+    data_sha256: str
+    sizes: Mapping[str, int]
+    parameters: int
+    versions: Mapping[str, str]
+    device: str
+    seeds: Mapping[str, int]
+    date: str
+    seconds: float
+    made_with: str
+    sections: Sequence[Section]
+
+
+def count_verdicts(report: Report) -> dict[Verdict, int]:
+    """How many sections came to each verdict, the most urgent first."""
+    found = [section.verdict for section in report.sections]
+    return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+
+
+def verdict_sentence(report: Report) -> str:
+    """The verdicts in one sentence, such as "Of 7 dangers, 1 to act on and 6 good."."""
+    phrases = {"act": "to act on", "watch": "to watch", "good": "good"}
+    counts = count_verdicts(report)
+    said = [f"{counts[v]} {phrases.get(v, WORDS[v])}" for v in counts]
+    if not said:
+        return "Nothing was looked at."
+    total = len(report.sections)
+    listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    return f"Of {total} danger{'s' if total != 1 else ''} looked at: {listed}."
