@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from typing import Any
+from typing import Any, SupportsFloat
 
 from xentjax.audit.section import Measure
 
@@ -10,7 +10,7 @@ _TIMES = {"share": 100.0}
 _MOST_DECIMALS = 4
 
 
-def figure_text(value: float, unit: str = "", *, decimals: int | None = None) -> str:
+def figure_text(value: SupportsFloat, unit: str = "", *, decimals: int | None = None) -> str:
     """A number with its unit; shares are in percent.
 
     Args:

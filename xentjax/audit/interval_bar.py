@@ -1,6 +1,7 @@
 """The small bar beside a measure: where its value and its 95 % interval lie, from zero on."""
 
 import math
+from typing import SupportsFloat
 
 from xentjax.audit.markup import Markup, element
 from xentjax.audit.section import Measure
@@ -20,12 +21,13 @@ def interval_bar(measure: Measure) -> Markup:
         return Markup("")
     low, high = ends
 
-    def place(value: float) -> str:
+    def place(value: SupportsFloat) -> str:
+        value = float(value)
         return f"{100 * (min(max(value, low), high) - low) / (high - low):.2f}%"
 
     drawn = [_line("track", "0%", "100%")]
     if low < 0 < high:
-        drawn.append(element("line", class_="zero", x1=place(0), x2=place(0), y1="1", y2="15"))
+        drawn.append(element("line", class_="zero", x1=place(0.0), x2=place(0.0), y1="1", y2="15"))
     if measure.low is not None and measure.high is not None:
         drawn.append(_line("span", place(measure.low), place(measure.high)))
     drawn.append(element("circle", class_="dot", cx=place(measure.value), cy="8", r="4"))
@@ -48,7 +50,7 @@ def bar_scale(measure: Measure) -> tuple[float, float] | None:
         >>> bar_scale(Measure("gap", -0.3, -0.7, 0.4))
         (-1.0, 0.5)
     """
-    numbers = [x for x in (measure.value, measure.low, measure.high) if x is not None]
+    numbers = [float(x) for x in (measure.value, measure.low, measure.high) if x is not None]
     if not all(abs(number) < _LARGEST for number in numbers):  # NaN is not below it either
         return None
     low, high = -_next_round(-min(0.0, *numbers)), _next_round(max(0.0, *numbers))

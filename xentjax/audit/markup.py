@@ -42,6 +42,11 @@ def escaped(text: str) -> Markup:
     return text if isinstance(text, Markup) else Markup(html.escape(printable(text), quote=True))
 
 
+def prose(text: str) -> Markup:
+    """Sentences as HTML; no line breaks between a number and its percent sign."""
+    return escaped(text.replace(" %", "\u00a0%"))
+
+
 def element(tag: str, /, *children: str, **attributes: str | bool | None) -> Markup:
     """An element with its children, escaped unless they are markup.
 

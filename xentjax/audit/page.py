@@ -6,7 +6,7 @@ No scripts, no network, pictures inside; its own policy forbids the browser ever
 from importlib import resources
 from pathlib import Path
 
-from xentjax.audit.markup import Markup, element, escaped, lines
+from xentjax.audit.markup import Markup, element, escaped, lines, prose
 from xentjax.audit.page_section import anchor, section_article, verdict_badge
 from xentjax.audit.report import MEANINGS, VERDICTS, Report, verdict_sentence
 
@@ -104,7 +104,7 @@ def _overview(report: Report) -> Markup:
             element(
                 "div",
                 element("h3", element("a", section.title, href=f"#{anchor(number, section.key)}")),
-                element("p", section.finding),
+                element("p", prose(section.finding)),
             ),
         )
         for number, section in enumerate(report.sections, 1)

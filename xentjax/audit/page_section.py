@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from xentjax.audit.figures import cell_text, interval_text, is_number, measure_text
 from xentjax.audit.interval_bar import interval_bar
-from xentjax.audit.markup import Markup, element, lines
+from xentjax.audit.markup import Markup, element, lines, prose
 from xentjax.audit.page_text import coloured_text
 from xentjax.audit.report import WORDS
 from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict
@@ -57,8 +57,8 @@ def section_article(section: Section, number: int) -> Markup:
     )
     parts = [
         head,
-        element("p", section.question, class_="question"),
-        element("p", section.finding, class_="finding"),
+        element("p", prose(section.question), class_="question"),
+        element("p", prose(section.finding), class_="finding"),
         _measures(section.measures),
         *map(_figure, section.pictures),
         *map(_table, section.grids),
@@ -67,9 +67,7 @@ def section_article(section: Section, number: int) -> Markup:
         _list("Not measured", section.unmeasured, "unmeasured-list", "ul"),
         element("p", element("a", "Back to the overview", href="#top"), class_="back"),
     ]
-    return element(
-        "article", lines(["", *parts, ""]), class_=section.verdict, aria_labelledby=name
-    )
+    return element("article", lines(["", *parts, ""]), class_=section.verdict, aria_labelledby=name)
 
 
 def _measures(measures: Sequence[Measure]) -> Markup:
@@ -97,7 +95,7 @@ def _measure(measure: Measure) -> Markup:
             element("span", interval or "no interval", class_="interval" if interval else "none"),
             class_="where",
         ),
-        element("td", measure.good, class_="wanted"),
+        element("td", prose(measure.good), class_="wanted"),
         element("td", verdict_badge(measure.verdict), class_="stands"),
         class_=measure.verdict,
     )
@@ -109,7 +107,7 @@ def _figure(picture: Picture) -> Markup:
         "figure",
         element("h3", picture.title),
         element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=picture.caption),
-        element("figcaption", picture.caption),
+        element("figcaption", prose(picture.caption)),
     )
 
 
@@ -129,7 +127,7 @@ def _table(grid: Grid) -> Markup:
         element("h3", grid.title),
         # Wider than the page it scrolls in its own box, by keyboard too.
         element("div", table, class_="scroll", tabindex="0", role="region", aria_label=grid.title),
-        element("p", grid.note, class_="note") if grid.note else "",
+        element("p", prose(grid.note), class_="note") if grid.note else "",
         class_="grid",
     )
 
@@ -151,6 +149,6 @@ def _list(title: str, items: Sequence[str], kind: str, tag: str) -> Markup:
     return element(
         "div",
         element("h3", title),
-        element(tag, lines([element("li", item) for item in items])),
+        element(tag, lines([element("li", prose(item)) for item in items])),
         class_=kind,
     )

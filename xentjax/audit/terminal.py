@@ -1,0 +1,50 @@
+"""A report in the terminal: a line or two a danger, the most urgent first, and where the rest is."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from xentjax.audit.markup import printable
+from xentjax.audit.report import VERDICTS, WORDS, Report, verdict_sentence
+from xentjax.audit.section import Verdict
+
+# Sign and colour; the word is between them, so neither has to be seen.
+_SHOWN: dict[Verdict, tuple[str, str]] = {
+    "act": ("✖", "bold red"),
+    "watch": ("▲", "bold yellow"),
+    "good": ("✔", "green"),
+    "unmeasured": ("○", "dim"),
+}
+
+
+def print_summary(report: Report, console: Console, *, written: Path | None = None) -> None:
+    """Prints verdicts and findings.
+
+    Texts are printed as they are: nothing in them is markup, and control characters are shown.
+
+    Args:
+        report: what was found.
+        console: where to print.
+        written: where the page lies.
+    """
+    table = Table(
+        title=_text(report.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("finding", overflow="fold", ratio=1)
+    for section in sorted(report.sections, key=lambda each: VERDICTS.index(each.verdict)):
+        sign, style = _SHOWN[section.verdict]
+        said = _text(section.title, "bold").append("\n").append_text(_text(section.finding))
+        table.add_row(Text(f"{sign} {WORDS[section.verdict]}", style), said)
+    console.print(table)
+    console.print(_text(verdict_sentence(report)))
+    if written is not None:
+        # Not broken over lines, so that it can be copied.
+        console.print(Text("The report is in ").append(_text(str(written), "bold")), soft_wrap=True)
+
+
+def _text(words: str, style: str = "") -> Text:
+    return Text(printable(words), style)
