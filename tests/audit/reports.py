@@ -67,8 +67,8 @@ def full_section(words="plain words", key="calibration", verdict="watch"):
 def hostile_report():
     return make_report(
         [full_section(HOSTILE, HOSTILE, verdict) for verdict in ("act", "good", "unmeasured")],
-        **{name: HOSTILE for name in ("title", "run", "model", "data", "data_sha256", "device")},
-        **{name: HOSTILE for name in ("date", "made_with")},
+        **dict.fromkeys(("title", "run", "model", "data", "data_sha256", "device"), HOSTILE),
+        **dict.fromkeys(("date", "made_with"), HOSTILE),
         sizes={HOSTILE: 1},
         versions={HOSTILE: HOSTILE},
         seeds={HOSTILE: 0},

@@ -14,10 +14,12 @@ from xentjax.audit.page_section import anchor
 from xentjax.audit.report import WORDS
 from xentjax.audit.section import Section
 
-ALLOWED = set(
-    "html head meta title style body header h1 h2 h3 p dl div dt dd main nav ol ul li a span svg "
-    "path line circle article table thead tbody tr th td figure img figcaption footer code".split()
-)
+ALLOWED = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "nav", "article"),
+    *("footer", "h1", "h2", "h3", "p", "div", "span", "a", "code", "dl", "dt", "dd", "ol", "ul"),
+    *("li", "table", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption"),
+    *("svg", "path", "line", "circle"),
+}
 VOID = {"meta", "img"}
 
 

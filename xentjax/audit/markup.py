@@ -23,10 +23,10 @@ class Markup(str):
 
 
 def printable(text: str) -> str:
-    """The text with a visible sign in place of each character that cannot be printed.
+    r"""The text with a visible sign in place of each character that cannot be printed.
 
     Example:
-        >>> printable("a\\x00b")
+        >>> printable("a\x00b")
         'a␀b'
     """
     return _UNPRINTABLE.sub(_sign, text)

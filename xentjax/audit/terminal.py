@@ -1,4 +1,4 @@
-"""A report in the terminal: a line or two a danger, the most urgent first, and where the rest is."""
+"""A report in the terminal: some lines a danger, the most urgent first, and where the rest is."""
 
 from pathlib import Path
 
