@@ -257,12 +257,14 @@ class LanguageConfig:
     """Of the sample; lower is safer and duller, 0 always takes the likeliest token."""
     top_k: int | None = None
     """Sample among this many likeliest tokens only."""
+    canaries: int = 0
+    """Secrets to plant in the training text, to see in `xentjax audit` whether they come out."""
     training: TrainingOptions = TrainingOptions(weight_decay=0.1, clip_norm=1.0)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
         _check_positive(self, ("steps", "batch_size", "block", "layers", "heads", "width"))
-        _check_not_negative(self, ("seed", "sample_length", "temperature"))
+        _check_not_negative(self, ("seed", "sample_length", "temperature", "canaries"))
         _check_shares(self, ("dropout",))
         if self.width % (2 * self.heads):
             raise ValueError(

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from xentjax.data import token_batches
 from xentjax.jobs.baselines import Compression, compress_held_out, unigram_nats
+from xentjax.jobs.canaries import plant_in_corpus
 from xentjax.jobs.config import LanguageConfig, RunOptions
 from xentjax.jobs.corpus import Corpus, encode_prompt, read_corpus
 from xentjax.jobs.task import Task, train_task
@@ -31,7 +32,7 @@ from xentjax.train.totals import Totals
 
 _STEPS_PER_CALL = 10
 _VALIDATIONS = 10
-_CLIP_NORM = 1.0
+_COPIES = (64, 16, 4, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +106,11 @@ def train_language(
             prompt has a character the text has not, or top_k exceeds the vocabulary.
     """
     started = time.perf_counter()
-    corpus = read_corpus(config)
+    corpus, canaries = training_corpus(config)
     prompt = encode_prompt(config, corpus.tokenizer)
-    run.write_json("config.json", dataclasses.asdict(config))
+    run.write_json("config.json", {"job": "gpt", **dataclasses.asdict(config)})
+    if canaries:
+        run.write_json("canaries.json", {"canaries": canaries, "copies": _copies(config)})
     run.write_json(
         "environment.json",
         environment(seeds=[config.seed], data_name=corpus.name, data_sha256=corpus.sha256),
@@ -140,8 +143,24 @@ def train_language(
 def _trained_with(config: LanguageConfig) -> dict[str, Any]:
     """The options that training depends on: neither where it is kept nor what is sampled after."""
     options = dataclasses.asdict(dataclasses.replace(config, run=RunOptions()))
-    sampling = ("prompt", "sample_length", "temperature", "top_k")
-    return {name: value for name, value in options.items() if name not in sampling}
+    without = ["prompt", "sample_length", "temperature", "top_k"]
+    if not config.canaries:
+        # As before there were any, so that checkpoints from then can be resumed.
+        without.append("canaries")
+    return {name: value for name, value in options.items() if name not in without}
+
+
+def training_corpus(config: LanguageConfig) -> tuple[Corpus, tuple[str, ...]]:
+    """The corpus to train on, and the canaries planted in its training part."""
+    corpus = read_corpus(config)
+    if not config.canaries:
+        return corpus, ()
+    return plant_in_corpus(corpus, copies=_copies(config), seed=config.seed)
+
+
+def _copies(config: LanguageConfig) -> list[int]:
+    """How often each canary is planted: it tells how often a secret must occur to be kept."""
+    return [_COPIES[number % len(_COPIES)] for number in range(config.canaries)]
 
 
 def language_task(config: LanguageConfig, corpus: Corpus) -> Task:

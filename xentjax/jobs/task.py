@@ -103,7 +103,7 @@ def train_task(
         objective=training_objective(options),
         evaluation=task.evaluation,
         optimizer=training_optimizer(options),
-        schedule=_schedule(task, options),
+        schedule=training_schedule(task, options),
         steps=task.steps,
         batch_size=task.batch_size,
         accumulate=options.accumulate,
@@ -129,7 +129,8 @@ def train_task(
     return result
 
 
-def _schedule(task: Task, options: TrainingOptions) -> optim.Schedule:
+def training_schedule(task: Task, options: TrainingOptions) -> optim.Schedule:
+    """The course of the learning rate that the options ask for."""
     if options.learning_rate is None and options.optimizer in optim.RATE_FREE:
         return optim.constant(1.0)
     peak = task.learning_rate if options.learning_rate is None else options.learning_rate

@@ -8,6 +8,8 @@
         checkpoints/     to resume from, and the best
       summary.json       the figures printed at the end
       curves.png         drawn by the command line
+      canaries.json      secrets planted in the text, where there are any
+      audit.html, .json  what `xentjax audit` found
 
 A finished run is never overwritten unasked: the second `digits` goes to `runs/digits-2`.
 """
@@ -27,9 +29,10 @@ import jax
 _WRITTEN = (
     *("config.json", "environment.json", "metrics.jsonl", "summary.json", "sweep.json"),
     *("curves.png", "heat_map.png", "parallel.png"),
+    *("canaries.json", "audit.html", "audit.json"),
 )
 _WRITTEN_FOLDERS = ("checkpoints", "tensorboard", "seed-*")
-_BEFORE_TRAINING = frozenset({"config.json", "environment.json"})
+_BEFORE_TRAINING = frozenset({"config.json", "environment.json", "canaries.json"})
 _VERSIONS = ("xentjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
 
 
