@@ -87,7 +87,7 @@ def _header(report: Report) -> Markup:
         "header",
         lines(
             [
-                element("p", f"Audit of {report.run}", class_="kicker"),
+                element("p", f"Run {report.run}", class_="kicker"),
                 element("h1", report.title),
                 element("p", verdict_sentence(report), class_="lead"),
                 _facts(facts),

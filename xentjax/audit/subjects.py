@@ -87,9 +87,7 @@ def _learning_rate(trained: TrainedClassifier) -> float:
     return options.learning_rate
 
 
-def _groups(
-    name: str, parts: Mapping[str, Mapping[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
+def _groups(name: str, parts: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Thirds of the training rows by one trait, applied to the test rows."""
     if name not in _GROUPINGS:
         return {}

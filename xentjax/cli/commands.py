@@ -16,12 +16,13 @@ from rich.markup import escape
 
 from xentjax import __version__
 from xentjax.cli.config_file import with_config_file
-from xentjax.cli.subjects import COMMANDS, config_type
+from xentjax.cli.subjects import COMMANDS, Command, config_type, head, understood
 from xentjax.cli.suggest import suggestions
 
 # What a shell reports for a program ended by SIGINT: 128 + 2.
 _INTERRUPTED = 130
 _DESCRIPTION = "Cross-entropy for JAX, from the formula to the trained and audited model."
+_HELP = "-h", "--help"
 _EPOCHS_OR_STEPS = "--epochs", "--steps"
 
 
@@ -44,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"xentjax {__version__}")
         return 0
-    if not words or words[0] in ("-h", "--help") or words[1:] in ([], ["-h"], ["--help"]):
+    if not words or words[0] in _HELP or _asks_for_subjects(words):
         return _help(words)
-    if words[0] not in COMMANDS or words[1] not in COMMANDS[words[0]].subjects:
+    if not understood(words):
         return _not_understood(words)
     try:
         words = with_config_file(words)
@@ -65,13 +66,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words[0], config)
 
 
+def _asks_for_subjects(words: Sequence[str]) -> bool:
+    """Whether a command stands alone; one without subjects has options to list, and does."""
+    if words[1:] and words[0] in COMMANDS and COMMANDS[words[0]].config:
+        return False
+    return words[1:] == [] or (len(words) == 2 and words[1] in _HELP)
+
+
 def _parse(words: Sequence[str]) -> Any:
+    named = head(words)
     return tyro.cli(
-        config_type(*words[:2]),
-        prog=f"xentjax {words[0]} {words[1]}",
-        args=list(words[2:]),
+        config_type(*named),
+        prog=" ".join(["xentjax", *named]),
+        args=list(words[len(named) :]),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
+
+
+def _listed(command: Command) -> str:
+    return f"{{{','.join(command.subjects)}}}"
 
 
 def _help(words: Sequence[str]) -> int:
@@ -81,7 +94,7 @@ def _help(words: Sequence[str]) -> int:
     print(f"xentjax {__version__}: {_DESCRIPTION}\n")
     for name, command in COMMANDS.items():
         if not named or name == words[0]:
-            print(f"  xentjax {name} {{{','.join(command.subjects)}}} [options]")
+            print(f"  xentjax {name} {command.operand or _listed(command)} [options]")
             print(f"      {command.summary}")
     print("\nxentjax COMMAND SUBJECT --help lists the options; --config FILE.toml reads them.")
     return 0
@@ -89,7 +102,7 @@ def _help(words: Sequence[str]) -> int:
 
 def _not_understood(words: Sequence[str]) -> int:
     lines = suggestions(words)
-    if not lines and (words[0] not in COMMANDS or words[1] not in COMMANDS[words[0]].subjects):
+    if not lines and not understood(words):
         lines = [f"error: no command {' '.join(words[:2])!r}; xentjax --help lists them all"]
     for line in lines:
         print(line, file=sys.stderr)

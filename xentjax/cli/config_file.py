@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xentjax.cli.subjects import config_type, options
+from xentjax.cli.subjects import config_type, head, options
 
 _FLAG = "--config"
 # Typing one puts the other of the file out of force.
@@ -45,8 +45,9 @@ def with_config_file(words: Sequence[str]) -> list[str]:
         raise ValueError(f"{_FLAG} {path}: there is no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{_FLAG} {path}: {error}") from error
-    _check_keys(path, content, options(config_type(*words[:2])))
-    rest = words[2:at] + words[at + 2 :]
+    named = head(words)
+    _check_keys(path, content, options(config_type(*named)))
+    rest = words[len(named) : at] + words[at + 2 :]
     typed = {word.split("=")[0] for word in rest}
     typed |= {_OTHER[flag] for flag in typed if flag in _OTHER}
     read = [
@@ -55,7 +56,10 @@ def with_config_file(words: Sequence[str]) -> list[str]:
         if flag.split("=")[0] not in typed
         for word in (flag, *values)
     ]
-    return [*words[:2], *read, *rest]
+    if len(named) == 1:
+        # After what is named by its place, for a list of values takes all words that follow it.
+        return [*named, *rest, *read]
+    return [*named, *read, *rest]
 
 
 def _check_keys(path: Path, content: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+import tyro
 
 from xentjax.jobs.config import ImageConfig, LanguageConfig, Schedule, TabularConfig
 
@@ -62,6 +65,39 @@ class PlotSchedule:
     """Optimizer steps in all."""
     out: Path = Path("schedules.png")
     """The picture."""
+
+
+DangerKey: TypeAlias = Literal[
+    "overfitting",
+    "calibration",
+    "fairness",
+    "data",
+    "privacy",
+    "memorization",
+    "attribution",
+    "robustness",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditRun:
+    """Audit a finished run: overfitting, overconfidence, bias, bad data, leaks and fragility.
+
+    The report lands beside the run's files: audit.html to read and send, audit.json for programs.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """The run's directory, such as runs/digits."""
+    only: tuple[DangerKey, ...] = ()
+    """Look for these dangers alone; privacy is of classifiers, memorization of language models."""
+    quick: bool = False
+    """Fewer repetitions where models are trained anew; intervals become wider."""
+    seed: int | None = None
+    """Which of the run's seeds to audit; the first by default."""
+    draws: int = 0
+    """Seed of what the audit itself draws: resamples, attacks, orders of training."""
+    out: Path | None = None
+    """The directory for the report, in place of the run's own."""
 
 
 def writable(path: Path) -> Path:

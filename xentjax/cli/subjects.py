@@ -6,6 +6,7 @@ Configs are found by name and loaded on use, so that help and typos are answered
 import dataclasses
 import importlib
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -17,11 +18,15 @@ class Command:
         summary: a line of help.
         runner: the function that runs it, as "module:function" in this room.
         subjects: name → its config, as "module:class" in the package.
+        operand: where there are no subjects, what is named in their place, such as a directory.
+        config: the config of such a command.
     """
 
     summary: str
     runner: str
-    subjects: dict[str, str]
+    subjects: dict[str, str] = dataclasses.field(default_factory=dict)
+    operand: str = ""
+    config: str = ""
 
 
 COMMANDS = {
@@ -58,6 +63,12 @@ COMMANDS = {
             "gpt": "cli.models:SummarizeGPT",
         },
     ),
+    "audit": Command(
+        "Measure what a low loss may hide in a finished run, as a page, as JSON and in short.",
+        "auditing:run_audit",
+        operand="RUN",
+        config="cli.options:AuditRun",
+    ),
     "plot": Command(
         "Draw a schedule before it is used.",
         "scheduling:run_plot",
@@ -66,9 +77,28 @@ COMMANDS = {
 }
 
 
-def config_type(command: str, subject: str) -> type[Any]:
+def understood(words: Sequence[str]) -> bool:
+    """Whether the first words name a command and a subject of it."""
+    if not words or words[0] not in COMMANDS:
+        return False
+    command = COMMANDS[words[0]]
+    return bool(command.config) or (len(words) > 1 and words[1] in command.subjects)
+
+
+def head(words: Sequence[str]) -> list[str]:
+    """The words before the options: command and subject, or the command alone.
+
+    Example:
+        >>> head(["train", "gpt", "--steps", "3"]), head(["audit", "runs/gpt", "--quick"])
+        (['train', 'gpt'], ['audit'])
+    """
+    return list(words[: 1 if words and words[0] in COMMANDS and COMMANDS[words[0]].config else 2])
+
+
+def config_type(command: str, subject: str = "") -> type[Any]:
     """The config dataclass of a command and its subject."""
-    module, name = COMMANDS[command].subjects[subject].split(":")
+    known = COMMANDS[command]
+    module, name = (known.config or known.subjects[subject]).split(":")
     return getattr(importlib.import_module(f"xentjax.{module}"), name)
 
 
@@ -82,8 +112,10 @@ def options(config: type[Any]) -> dict[str, Any]:
         (<class 'int'>, True, False)
     """
     found: dict[str, Any] = {}
-    hints = typing.get_type_hints(config)
+    hints = typing.get_type_hints(config, include_extras=True)
     for field in dataclasses.fields(config):
+        if typing.get_origin(hints[field.name]) is typing.Annotated:
+            continue  # named by its place, not by an option
         if dataclasses.is_dataclass(hints[field.name]):
             found |= options(hints[field.name])
         else:

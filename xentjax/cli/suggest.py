@@ -9,7 +9,7 @@ import itertools
 import typing
 from collections.abc import Mapping, Sequence
 
-from xentjax.cli.subjects import COMMANDS, config_type, options
+from xentjax.cli.subjects import COMMANDS, config_type, head, options, understood
 
 
 def suggestions(words: Sequence[str]) -> list[str]:
@@ -28,25 +28,29 @@ def suggestions(words: Sequence[str]) -> list[str]:
         ["unknown --activation 'rulu': did you mean 'relu'?"]
     """
     known: typing.Collection[str] = COMMANDS
-    for word in words[:2]:
+    named = head(words)
+    for word in named:
         if word.startswith("-"):
             return []
         if word not in known:
             return _closest(f"unknown command {word!r}", word, list(known))
         known = COMMANDS[words[0]].subjects
-    if len(words) < 2:
+    if not understood(words):
         return []
-    flags = options(config_type(*words[:2]))
-    return _choices(words[2:], flags) + _options(words[2:], list(flags))
+    flags, typed = options(config_type(*named)), words[len(named) :]
+    return _choices(typed, flags) + _options(typed, list(flags))
 
 
 def _choices(words: Sequence[str], flags: Mapping[str, typing.Any]) -> list[str]:
     """Lines about values that are not among an option's literals."""
     lines = []
     for flag, hint in flags.items():
-        if typing.get_origin(hint) is typing.Literal:
-            known = [str(value) for value in typing.get_args(hint)]
-            for value in _values(words, flag):
+        # Of a list of choices, tuple[Literal[…], ...], each value is one.
+        many = typing.get_origin(hint) is tuple
+        choice = typing.get_args(hint)[0] if many else hint
+        if typing.get_origin(choice) is typing.Literal:
+            known = [str(value) for value in typing.get_args(choice)]
+            for value in _values(words, flag, many=many):
                 if value not in known:
                     lines += _closest(f"unknown {flag} {value!r}", value, known)
     return lines
@@ -67,8 +71,14 @@ def _options(words: Sequence[str], flags: list[str]) -> list[str]:
     return lines
 
 
-def _values(words: Sequence[str], flag: str) -> list[str]:
-    after = [value for word, value in itertools.pairwise(words) if word == flag]
+def _values(words: Sequence[str], flag: str, *, many: bool) -> list[str]:
+    after = []
+    for at, word in enumerate(words):
+        if word == flag:
+            following = itertools.takewhile(
+                lambda value: not value.startswith("--"), words[at + 1 :]
+            )
+            after += list(following)[: None if many else 1]
     joined = [word.split("=", 1)[1] for word in words if word.startswith(flag + "=")]
     return after + joined
 

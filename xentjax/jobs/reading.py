@@ -169,7 +169,7 @@ def _job_of(content: Mapping[str, Any]) -> str:
 def _rebuilt(kind: type[Config], content: dict[str, Any]) -> Config:
     run = content["run"] | {"out": Path(content["run"]["out"])}
     nested = {"training": TrainingOptions(**content["training"]), "run": RunOptions(**run)}
-    options = {
+    options: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
     }
     if options.get("text") is not None:
