@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from xentjax.jobs import language
 from xentjax.jobs.config import (
     ImageConfig,
     LanguageConfig,
@@ -234,3 +235,9 @@ def test_what_cannot_be_read_says_what_to_do(runs, kind, message, tmp_path):
 def test_a_seed_that_was_not_trained_names_those_that_were(runs):
     with pytest.raises(ValueError, match="rows has no seed 7; it has 0, 1"):
         read_run(runs[0] / "rows", seed=7)
+
+
+def test_checkpoints_from_before_there_were_canaries_can_be_resumed():
+    # What a checkpoint was made with is compared by name: a new name would refuse old ones.
+    assert "canaries" not in language._trained_with(LanguageConfig())
+    assert language._trained_with(LanguageConfig(canaries=3))["canaries"] == 3

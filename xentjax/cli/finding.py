@@ -7,8 +7,7 @@ from rich.table import Table
 
 from xentjax.cli.options import FindForCNN, FindForDigits, FindForGPT, writable
 from xentjax.jobs.config import ImageConfig, LanguageConfig, TabularConfig
-from xentjax.jobs.corpus import read_corpus
-from xentjax.jobs.language import language_task
+from xentjax.jobs.language import language_task, training_corpus
 from xentjax.jobs.tabular import load_table, tabular_task
 from xentjax.jobs.task import Task, training_objective, training_optimizer
 from xentjax.plots.canvas import require_matplotlib
@@ -71,5 +70,5 @@ def _refuse_the_rest(job: TabularConfig | ImageConfig | LanguageConfig) -> None:
 
 def _task(options: FindForDigits | FindForCNN | FindForGPT) -> Task:
     if isinstance(options.job, LanguageConfig):
-        return language_task(options.job, read_corpus(options.job))
+        return language_task(options.job, training_corpus(options.job)[0])
     return tabular_task(options.job, load_table(options.job))
