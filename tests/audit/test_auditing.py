@@ -1,6 +1,7 @@
 """An audit runs every section that is asked for, in order, and outlives those that fail."""
 
 import dataclasses
+import inspect
 import sys
 import types
 from typing import get_args
@@ -277,3 +278,15 @@ def test_overwriting_a_run_takes_its_audit_away(tmp_path):
         (made.path / name).write_text("{}")
     create_run(tmp_path, "digits", overwrite=True)
     assert [path.name for path in made.path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "danger", [*CLASSIFIER_DANGERS, *LANGUAGE_DANGERS], ids=lambda danger: danger.section
+)
+def test_every_section_of_the_tables_takes_a_subject_a_seed_and_its_quick_options(danger):
+    module = f"xentjax.audit.sections.{danger.section.split(':')[0]}"
+    pytest.importorskip(module, reason="the section is not there yet")
+    taken = inspect.signature(danger.load()).parameters
+    first, *_ = taken.values()
+    assert first.name == "subject"
+    assert {"seed", "progress", *danger.quick} <= set(taken)

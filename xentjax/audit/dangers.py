@@ -68,18 +68,21 @@ CLASSIFIER_DANGERS = (
         "Leaking its training data",
         "Can one tell from outside who was in the training data?",
         "privacy:privacy_section",
+        quick={"shadows": 16},
     ),
     Danger(
         "attribution",
         "Unexplained decisions",
         "What do the decisions rest on?",
         "attribution:attribution_section",
+        quick={"rows": 16},
     ),
     Danger(
         "robustness",
         "Fragility",
         "Do small changes of the input or of the labels change the answers?",
         "robustness:robustness_section",
+        quick={"trainings": 1, "rows": 128},
     ),
 )
 LANGUAGE_DANGERS = (
@@ -113,6 +116,7 @@ LANGUAGE_DANGERS = (
         "Repeating its training text",
         "Does the model give away what it has read?",
         "memorization:memorization_section",
+        quick={"prompts": 32, "alternatives": 512},
     ),
     Danger(
         "attribution",
