@@ -133,6 +133,13 @@ def test_the_overview_has_a_line_a_danger_with_its_verdict_in_words_and_shape():
     assert len(shapes) == 4
 
 
+def test_the_overview_leaves_a_long_finding_to_its_section():
+    finding = "It was wrong 0.5 times. " + "It was wrong again. " * 20 + "The end."
+    text = page(make_report([Section("k", "t", "q", "act", finding)]))
+    assert text.count("It was wrong 0.5 times. It was wrong again.") == 2
+    assert text.count("The end.") == 1
+
+
 def test_measures_show_value_interval_and_what_is_good():
     shown = "".join(Reader(page(make_report([full_section("x")]))).text)
     for words in ("4.8 %", "3.1 to 6.6 %", "−0.30", "not a number", "no interval"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xentjax.audit.markup import Markup, element, escaped, lines, prose
 from xentjax.audit.page_section import anchor, section_article, verdict_badge
-from xentjax.audit.report import MEANINGS, VERDICTS, Report, verdict_sentence
+from xentjax.audit.report import MEANINGS, VERDICTS, Report, leading_sentences, verdict_sentence
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -104,7 +104,7 @@ def _overview(report: Report) -> Markup:
             element(
                 "div",
                 element("h3", element("a", section.title, href=f"#{anchor(number, section.key)}")),
-                element("p", prose(section.finding)),
+                element("p", prose(leading_sentences(section.finding))),
             ),
         )
         for number, section in enumerate(report.sections, 1)

@@ -1,6 +1,7 @@
 """Reports: what an audit found in one trained model, before it is a page, JSON or terminal text."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from xentjax.audit.section import Section, Verdict
@@ -18,6 +19,8 @@ MEANINGS: Mapping[Verdict, str] = {
     "good": "the whole interval lies within the bound",
     "unmeasured": "why, and how it could be, is said in its section",
 }
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_OVERVIEW_LENGTH = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,3 +76,20 @@ def verdict_sentence(report: Report) -> str:
     total = len(report.sections)
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
     return f"Of {total} danger{'s' if total != 1 else ''} looked at: {listed}."
+
+
+def leading_sentences(finding: str) -> str:
+    """As many whole sentences as make a short overview, and one at least.
+
+    Example:
+        >>> leading_sentences("It is 0.5 points off. Of 9 groups one is worse. " + "W" * 120)
+        'It is 0.5 points off. Of 9 groups one is worse.'
+        >>> len(leading_sentences("More. " * 99))  # 26 times 5 letters and 25 spaces
+        155
+    """
+    shown, *rest = _SENTENCE_END.split(finding)
+    for sentence in rest:
+        if len(shown) + 1 + len(sentence) > _OVERVIEW_LENGTH:
+            break
+        shown = f"{shown} {sentence}"
+    return shown.strip()

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xentjax.audit.markup import printable
-from xentjax.audit.report import VERDICTS, WORDS, Report, verdict_sentence
+from xentjax.audit.report import VERDICTS, WORDS, Report, leading_sentences, verdict_sentence
 from xentjax.audit.section import Verdict
 
 # Sign and colour; the word is between them, so neither has to be seen.
@@ -37,7 +37,8 @@ def print_summary(report: Report, console: Console, *, written: Path | None = No
     table.add_column("finding", overflow="fold", ratio=1)
     for section in sorted(report.sections, key=lambda each: VERDICTS.index(each.verdict)):
         sign, style = _SHOWN[section.verdict]
-        said = _text(section.title, "bold").append("\n").append_text(_text(section.finding))
+        finding = _text(leading_sentences(section.finding))
+        said = _text(section.title, "bold").append("\n").append_text(finding)
         table.add_row(Text(f"{sign} {WORDS[section.verdict]}", style), said)
     console.print(table)
     console.print(_text(verdict_sentence(report)))
