@@ -299,8 +299,8 @@ print("xentjax   ", xentjax.sigmoid_cross_entropy(x, jnp.array(1.0)))
 #
 # <details><summary>Answer</summary>
 #
-# At margin 20 the maximum picks the constant, and the gradient is exactly 0. At margin 10 the loss is
-# $4.5 \cdot 10^{-5}$ and nothing is clipped. The clip hides the fault and removes the slope too.
+# At margin 20 the maximum picks the constant, and the gradient is exactly 0. At margin 10 the loss
+# is $4.5 \cdot 10^{-5}$ and nothing is clipped. The clip hides the fault and kills the slope.
 #
 # </details>
 #

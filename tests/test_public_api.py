@@ -81,8 +81,8 @@ NAMES = [
     "tversky_loss",
 ]
 ROOMS = [
-    *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
-    *("testing", "timing", "train"),
+    *("audit", "cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots"),
+    *("search", "testing", "timing", "train"),
 ]
 TAIL = ["where", "weights", "reduction"]
 LOSSES = sorted({getattr(case.loss, "func", case.loss).__name__ for case in CASES.values()})
@@ -130,7 +130,7 @@ def test_every_room_is_reached_as_an_attribute_and_lists_its_names(room):
             assert value.__doc__, f"{room}.{name} has no docstring"
 
 
-@pytest.mark.parametrize("room", ["jobs", "search", "train"])
+@pytest.mark.parametrize("room", ["audit", "jobs", "search", "train"])
 def test_no_module_of_a_lazy_room_hides_a_name_that_it_exports(room):
     # Importing a module binds its name in the package, over a function of that name.
     package = Path(xentjax.__file__).parent / room

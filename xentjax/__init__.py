@@ -81,8 +81,8 @@ _HOME = {
     "tversky_loss": "losses.segmentation",
 }
 _ROOMS = (
-    *("cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots", "search"),
-    *("testing", "timing", "train"),
+    *("audit", "cli", "data", "fused", "jobs", "losses", "metrics", "models", "optim", "plots"),
+    *("search", "testing", "timing", "train"),
 )
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -6,6 +6,7 @@ user's own (`table_from_arrays`, `load_text`) come in through the same two types
 """
 
 from xentjax.data.batches import batches, token_batches
+from xentjax.data.canaries import CanaryFormat, plant_canaries
 from xentjax.data.sources import (
     Table,
     Text,
@@ -22,6 +23,7 @@ from xentjax.data.windows import TokenWindows
 
 __all__ = [
     "ByteTokenizer",
+    "CanaryFormat",
     "CharTokenizer",
     "SmallSplitWarning",
     "Split",
@@ -35,6 +37,7 @@ __all__ = [
     "load_digits",
     "load_manual",
     "load_text",
+    "plant_canaries",
     "standardize",
     "stratified_split",
     "table_from_arrays",

@@ -13,7 +13,10 @@ _HOME = {
     "SweepConfig": "sweep_config",
     "TabularConfig": "config",
     "Task": "task",
+    "TrainedClassifier": "reading",
+    "TrainedLanguage": "reading",
     "TrainingOptions": "config",
+    "read_run": "reading",
     "sweep_tabular": "tabular_sweep",
     "train_language": "language",
     "train_tabular": "tabular",
@@ -27,7 +30,10 @@ __all__ = [
     "SweepConfig",
     "TabularConfig",
     "Task",
+    "TrainedClassifier",
+    "TrainedLanguage",
     "TrainingOptions",
+    "read_run",
     "sweep_tabular",
     "train_language",
     "train_tabular",
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
         TrainingOptions,
     )
     from xentjax.jobs.language import train_language
+    from xentjax.jobs.reading import TrainedClassifier, TrainedLanguage, read_run
     from xentjax.jobs.sweep_config import SweepConfig
     from xentjax.jobs.tabular import train_tabular
     from xentjax.jobs.tabular_sweep import sweep_tabular
