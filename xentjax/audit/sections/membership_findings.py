@@ -168,28 +168,27 @@ def _draw_scores(score: str):
 
 
 def attack_finding(attacks: Attacks, shadows: int) -> str:
-    """What was found, in a sentence or two."""
+    """What was found, the strongest attack first."""
     own = attacks["losses, this model"]
-    text = (
-        "Shown a row of the training data and one that is not, an attacker who knows the losses "
-        f"picks the right one in {own.auc:.0%} of the cases (95 % interval {own.auc_low:.0%} to "
-        f"{own.auc_high:.0%}; a coin: 50 %)."
-    )
     if "likelihood ratio, shadow models" not in attacks:
-        return text
+        return (
+            "Shown a row of the training data and one that is not, an attacker who knows the "
+            f"losses picks the right one in {_share(own)} of the cases; a coin: 50 %."
+        )
     alike = attacks["likelihood ratio, shadow models"]
     this = attacks["likelihood ratio, this model"]
+    text = (
+        "Shown a row of the training data and one that is not, an attacker with "
+        f"{shadows} shadow models picks the right one in {_share(alike)} of the cases on models "
+        f"trained alike, {this.auc:.0%} on this one; a coin: 50 %."
+    )
     point = alike.points[_ONE_PERCENT]
-    text += (
-        f" The likelihood-ratio attack with {shadows} shadow models: {_share(this)} "
-        f"on this model, {_share(alike)} on models trained alike"
-    )
-    if not point.resolved:
-        return text + "."
-    return text + (
-        f", of whose members it finds {point.true_positive_rate:.1%} ({point.low:.1%} to "
-        f"{point.high:.1%}) while accusing 1 % of the others (by chance 1 %)."
-    )
+    if point.resolved:
+        text += (
+            f" It finds {point.true_positive_rate:.1%} of the members ({point.low:.1%} to "
+            f"{point.high:.1%}) while accusing 1 % of the others (chance: 1 %)."
+        )
+    return f"{text} From the losses alone: {_share(own)}."
 
 
 def _share(attack: MembershipAttack) -> str:
