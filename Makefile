@@ -1,5 +1,5 @@
 # One command a task. Each makes $(VENV) with plain venv and pip when it is missing or out of date.
-#   make demo                      three models learn from real data
+#   make demo                      three models learn from real data, two of them are audited
 #   make test                      the whole suite
 #   make PYTHON=python3.13 test    the same with another interpreter (the environment is remade for it)
 
@@ -40,7 +40,9 @@ $(VENV)/.bench-$(PYVER): $(READY)
 demo: $(READY)
 	@$(RUN) xentjax.cli train digits --seeds 3
 	@$(RUN) xentjax.cli train cnn
-	@$(RUN) xentjax.cli train gpt
+	@$(RUN) xentjax.cli train gpt --canaries 4
+	@$(RUN) xentjax.cli audit runs/digits
+	@$(RUN) xentjax.cli audit runs/gpt
 
 test: $(READY)
 	@$(RUN) pytest -n 2 --dist worksteal -m "not slow"

@@ -84,6 +84,7 @@ def test_large_weights_saturate_what_is_bounded(activation, bounds):
     assert tight > 0.95
 
 
+@pytest.mark.slow
 def test_a_cnn_is_listened_to_block_by_block_and_is_not_changed():
     model = CNN(CNNConfig(widths=(2, 3), classes=3), rngs=nnx.Rngs(0))
     images = RNG.normal(size=(5, 4, 4, 1)).astype(np.float32)

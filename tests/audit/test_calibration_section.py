@@ -61,6 +61,7 @@ def test_planted_overconfidence_must_be_acted_on():
     ]
 
 
+@pytest.mark.slow
 def test_an_honest_model_is_not_to_be_acted_on():
     section = calibration_section(make_subject(np.random.default_rng(1), n=1500))
     assert measure(section, "confidence minus accuracy").verdict == "good"
@@ -70,6 +71,7 @@ def test_an_honest_model_is_not_to_be_acted_on():
     assert not any(text.startswith("Divide") for text in section.advice)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_section_and_says_what_it_does():
     subject, told = make_subject(np.random.default_rng(2), n=40), []
     first = calibration_section(subject, seed=3, progress=told.append)

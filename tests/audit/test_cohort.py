@@ -36,6 +36,7 @@ def test_rows_outside_the_mask_change_nothing(rows):
     assert not np.allclose(train(features, flipped, members).logits(features), wanted, atol=0.1)
 
 
+@pytest.mark.slow
 def test_how_many_train_side_by_side_changes_roundings_only(rows):
     features, labels, members = rows
     one, three = (train(features, labels, members, together=n).logits(features) for n in (1, 3))

@@ -66,6 +66,7 @@ def test_rates_and_gaps_are_those_of_fairlearn(weighted):
     assert found["worst_accuracy_gap"] == pytest.approx(behind, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_class_of_many_is_judged_as_that_class_against_the_rest():
     metrics = pytest.importorskip("fairlearn.metrics", reason="the oracle of fairness metrics")
     rng = np.random.default_rng(3)

@@ -76,6 +76,7 @@ def test_a_blind_attack_is_called_an_upper_bound():
     assert "upper bound" in found.advice[0]
 
 
+@pytest.mark.slow
 def test_layers_are_judged_where_the_model_is_given():
     features, labels = two_groups(1.0)
     shape = MLPConfig(in_features=4, hidden_features=(6, 6), classes=2)
@@ -89,6 +90,7 @@ def test_layers_are_judged_where_the_model_is_given():
     assert found.pictures[-1].svg.startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_measured_by_training():
     learns = {"steps": 300, "batch_size": 64}
     subject = make_subject(first_feature, *two_groups(1.0, n=400), **learns)

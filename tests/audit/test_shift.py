@@ -83,6 +83,7 @@ def test_a_planted_shift_has_the_auc_of_its_size_and_the_null_is_chance():
     assert which.adjusted[2] < 0.01
 
 
+@pytest.mark.slow
 def test_halves_of_one_set_are_alike():
     rows = np.random.default_rng(5).normal(size=(400, 6))
     found = two_sample_classifier(rows[:200], rows[200:])
