@@ -38,11 +38,11 @@ $(VENV)/.bench-$(PYVER): $(READY)
 	@touch $@
 
 demo: $(READY)
-	@$(RUN) xentjax.cli train digits --seeds 3
-	@$(RUN) xentjax.cli train cnn
-	@$(RUN) xentjax.cli train gpt --canaries 4
-	@$(RUN) xentjax.cli audit runs/digits
-	@$(RUN) xentjax.cli audit runs/gpt
+	@$(RUN) xentjax.cli train digits --seeds 3 --name demo-digits --overwrite
+	@$(RUN) xentjax.cli train cnn --name demo-cnn --overwrite
+	@$(RUN) xentjax.cli train gpt --canaries 4 --name demo-gpt --overwrite
+	@$(RUN) xentjax.cli audit runs/demo-digits
+	@$(RUN) xentjax.cli audit runs/demo-gpt
 
 test: $(READY)
 	@$(RUN) pytest -n 2 --dist worksteal -m "not slow"
