@@ -46,7 +46,7 @@ demo: $(READY)
 
 test: $(READY)
 	@$(RUN) pytest -n 2 --dist worksteal -m "not slow"
-	@$(RUN) pytest --doctest-modules -p no:cacheprovider xentjax
+	@$(RUN) pytest -n 2 --dist worksteal --doctest-modules -p no:cacheprovider xentjax
 
 test-fast: $(READY)
 	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py
