@@ -24,8 +24,8 @@
 # - compare them fairly, with seeds and intervals, and report when a method did *not* help;
 # - see what smoothing does to the probabilities besides.
 #
-# Data: handwritten digits of 8 × 8 pixels, but only 100 of them to learn from. About half a minute
-# on one core.
+# Data: handwritten digits of 8 × 8 pixels, but only 100 of them to learn from, and one label in ten
+# is wrong, as it happens where people label in a hurry. About half a minute on one core.
 
 # %%
 import jax
@@ -46,13 +46,21 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 table = load_digits()
 
 
+WRONG = 0.1
+
+
 def split(seed, n=100):
-    """n images to train on, 200 to choose by, 500 to judge by."""
-    rows = np.random.default_rng(seed).permutation(len(table.labels))
+    """n images to train on, 200 to choose by, 500 to judge by; only the last are labelled well."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(table.labels))
     cuts = {"train": rows[:n], "validation": rows[-700:-500], "test": rows[-500:]}
-    return {
-        name: {"x": table.features[own], "labels": table.labels[own]} for name, own in cuts.items()
-    }
+    parts = {}
+    for name, own in cuts.items():
+        labels = table.labels[own]
+        slips = (rng.random(len(own)) < WRONG) & (name != "test")
+        labels = np.where(slips, (labels + rng.integers(1, 10, len(own))) % 10, labels)
+        parts[name] = {"x": table.features[own], "labels": labels.astype(np.int32)}
+    return parts
 
 
 # %% [markdown]
@@ -62,11 +70,11 @@ def split(seed, n=100):
 # **Test** rows are looked at once, at the end, and choose nothing. Whatever you choose by looks
 # better than it is, because you chose it for looking good.
 #
-# We train a network with one hidden layer of 256 on 100 images. It has 19,210 parameters.
+# We train a network with one hidden layer of 128 on 100 images. It has 9,610 parameters.
 
 # %%
 data = split(seed=0)
-STEPS = 500
+STEPS = 300
 
 
 def learn(width, **options):
@@ -88,12 +96,12 @@ def curve(result, part):
     return [r.step for r in records], [r.loss_nats for r in records]
 
 
-long = learn(256, steps=STEPS, optimizer=optim.adam)
+long = learn(128, steps=STEPS, optimizer=optim.adam)
 small = learn(2, steps=STEPS, optimizer=optim.adam)
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-titles = ["2 hidden units: underfitting", "256 hidden units: overfitting"]
+titles = ["2 hidden units: underfitting", "128 hidden units: overfitting"]
 for axes, result, title in zip(panels, (small, long), titles, strict=True):
     (steps, training), (checks, held_out) = curve(result, "train"), curve(result, "validation")
     axes.loglog(steps, training, color=BLUE, lw=2, label="training")
@@ -103,7 +111,8 @@ for axes, result, title in zip(panels, (small, long), titles, strict=True):
     axes.set_xticks([10, 30, 100, 300], labels=["10", "30", "100", "300"])
     axes.set_xticks([], minor=True)
 panels[0].set_ylabel("cross-entropy (nats)")
-panels[0].text(11, np.log(10) * 1.1, "knows nothing: log 10", color=GREY)
+panels[0].text(11, np.log(10) * 1.15, "knows nothing: log 10", color=GREY)
+panels[0].set_ylim(0.02, 5)
 panels[0].legend(loc="lower left")
 plt.show()
 
@@ -118,7 +127,7 @@ plt.show()
 # `fit` keeps the parameters of the best look, in `result.best`.
 
 # %%
-stopped = learn(256, steps=STEPS, optimizer=optim.adam, stop=[EarlyStopping(patience=5)])
+stopped = learn(128, steps=STEPS, optimizer=optim.adam, stop=[EarlyStopping(patience=5)])
 
 
 def score(model, part):
@@ -134,20 +143,22 @@ for name, state in [("last step", long.state), ("stopped early", stopped.best)]:
     print(f"{name:14} test {loss:.3f} nats, {right:.1%} right (95 %: {low:.1%} to {high:.1%})")
 
 # %% [markdown]
-# EARLY_TEXT
+# A third of the steps, and ten points more on the test. The last step had the images by heart, the
+# wrongly labelled ones too. The validation labels are as noisy as the training labels, and that is
+# no obstacle: they are wrong *independently*, so nobody is rewarded for repeating an error.
 #
 # ## 3. A fair comparison
 #
 # One run tells little: the interval above is five points wide, and that is only the luck of the
-# *test* images. So from here on we use ten seeds. Each draws its own training, validation and test
-# images, weights and batches, and all methods get the same. We compare pairwise.
+# *test* images. So from here on we use eight seeds. Each draws its own training, validation and
+# test images, weights and batches, and all methods get the same. We compare pairwise.
 #
 # All methods and seeds run in one program. A method is a row of numbers: dropout rate, weight
-# decay, L1 and L2 strengths, smoothing.
+# decay, L1 and L2 strengths, smoothing, and how many images there are to learn from.
 
 # %%
-SEEDS, WIDTH, CHECKS = 10, 256, 25
-METHODS = ("dropout", "decay", "l1", "l2", "smoothing")
+SEEDS, WIDTH, CHECKS = 8, 128, 20
+DEFAULTS = {"n": 100, "dropout": 0.0, "decay": 0.0, "l1": 0.0, "l2": 0.0, "smoothing": 0.0}
 
 
 def network(params, x, keep=None):
@@ -162,9 +173,16 @@ def one_run(h, seed, parts, width):
     keys = jax.random.split(jax.random.key(seed), 4)
     x, labels = parts["train"]["x"], parts["train"]["labels"]
     params = {
-        "w1": {"kernel": jax.random.normal(keys[0], (64, width)) / 32**0.5, "bias": jnp.zeros(width)},
-        "w2": {"kernel": jax.random.normal(keys[1], (width, 10)) / width**0.5, "bias": jnp.zeros(10)},
+        "w1": {
+            "kernel": jax.random.normal(keys[0], (64, width)) / 32**0.5,
+            "bias": jnp.zeros(width),
+        },
+        "w2": {
+            "kernel": jax.random.normal(keys[1], (width, 10)) / width**0.5,
+            "bias": jnp.zeros(10),
+        },
     }
+    real = jnp.arange(len(x)) < h["n"]
     optimizer = optim.adamw(3e-3, weight_decay=h["decay"])
 
     def objective(params, rows, key):
@@ -183,20 +201,22 @@ def one_run(h, seed, parts, width):
 
     def stretch(state, drawn):
         state, _ = jax.lax.scan(step, state, drawn)
-        seen = softmax_cross_entropy(network(state[0], x), labels, reduction="mean")
+        seen = softmax_cross_entropy(network(state[0], x), labels, where=real, reduction="mean")
         held = {part: network(state[0], parts[part]["x"]) for part in ("validation", "test")}
         return state, {"train_nats": seen, **held}
 
     shape = (CHECKS, STEPS // CHECKS)
-    rows = jax.random.randint(keys[2], (*shape, 50), 0, len(x))
+    rows = (jax.random.uniform(keys[2], (*shape, 50)) * h["n"]).astype(int)
     drawn = rows, jax.random.split(keys[3], shape)
     return jax.lax.scan(stretch, (params, optimizer.init(params)), drawn)[1]
 
 
-def run(settings, n=100, width=WIDTH, seeds=SEEDS):
+def run(settings, width=WIDTH, seeds=SEEDS):
     """All settings on all seeds: arrays [settings, seeds, CHECKS, …]."""
-    parts = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[split(s, n) for s in range(seeds)])
-    h = {m: jnp.array([s.get(m, 0.0) for s in settings], jnp.float32) for m in METHODS}
+    parts = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *[split(s, n=800) for s in range(seeds)]
+    )
+    h = {k: jnp.array([s.get(k, v) for s in settings], jnp.float32) for k, v in DEFAULTS.items()}
 
     @jax.jit
     def program(h, parts):
@@ -219,21 +239,22 @@ def run(settings, n=100, width=WIDTH, seeds=SEEDS):
 
 # %% [markdown]
 # Every method has a strength, and the strength is chosen by the validation loss, for each seed by
-# itself, as you would do it. Four strengths each, the same budget for all.
+# itself, as you would do it. Three strengths each, the same budget for all.
 
 # %%
 ladders = {
-    "weight decay": [{"decay": d} for d in (0.1, 0.3, 1.0, 3.0)],
-    "L2 penalty": [{"l2": d} for d in (1e-4, 1e-3, 3e-3, 1e-2)],
-    "L1 penalty": [{"l1": d} for d in (1e-5, 1e-4, 3e-4, 1e-3)],
-    "elastic net": [{"l1": d / 2, "l2": d / 2} for d in (1e-4, 3e-4, 1e-3, 3e-3)],
-    "dropout": [{"dropout": d} for d in (0.2, 0.4, 0.6, 0.8)],
-    "label smoothing": [{"smoothing": d} for d in (0.02, 0.05, 0.1, 0.2)],
-    "dropout + L2": [{"dropout": d, "l2": 1e-3} for d in (0.2, 0.4, 0.6, 0.8)],
+    "weight decay": [{"decay": d} for d in (0.3, 1.0, 3.0)],
+    "L2 penalty": [{"l2": d} for d in (3e-3, 1e-2, 3e-2)],
+    "L1 penalty": [{"l1": d} for d in (3e-4, 1e-3, 3e-3)],
+    "elastic net": [{"l1": d / 2, "l2": d / 2} for d in (1e-3, 3e-3, 1e-2)],
+    "dropout": [{"dropout": d} for d in (0.3, 0.6, 0.8)],
+    "label smoothing": [{"smoothing": d} for d in (0.05, 0.1, 0.3)],
 }
+sizes = (50, 200, 400, 800)
 settings = [{}] + [s for ladder in ladders.values() for s in ladder]
+settings += [{"n": n, "dropout": rate} for rate in (0.0, 0.6) for n in sizes]  # for section 6
 out = run(settings)
-places = {name: range(1 + 4 * i, 5 + 4 * i) for i, name in enumerate(ladders)}
+places = {name: range(1 + 3 * i, 4 + 3 * i) for i, name in enumerate(ladders)}
 everyone = np.arange(SEEDS)
 print(f"{len(settings)} settings × {SEEDS} seeds = {len(settings) * SEEDS} trainings")
 
@@ -268,7 +289,10 @@ for name in chosen:
     saved, saved_half = interval(at("nothing", "test_nats") - nats)
     gain, gain_half = interval(right - at("nothing", "test_right"))
     stars = [" *" if abs(g) > h else "  " for g, h in ((saved, saved_half), (gain, gain_half))]
-    text = [f"{saved:+.3f} ± {saved_half:.3f}{stars[0]}", f"{gain:+.1f} ± {gain_half:.1f}{stars[1]}"]
+    text = [
+        f"{saved:+.3f} ± {saved_half:.3f}{stars[0]}",
+        f"{gain:+.1f} ± {gain_half:.1f}{stars[1]}",
+    ]
     text = ["", ""] if name == "nothing" else text
     print(
         f"{name:16}{at(name, 'train_nats').mean():6.3f}{nats.mean():7.3f}        {text[0]:>16}"
@@ -291,27 +315,38 @@ right.set(xlabel="more test images right (points)", title="Accuracy")
 plt.show()
 
 # %% [markdown]
-# COMPARE_TEXT
+# Read it soberly. In accuracy almost everything helps by two to four points: early stopping,
+# penalties, weight decay, dropout. Their intervals overlap, so this does not say which of them is
+# best. Label smoothing does not show a gain. In the loss only dropout gains, and barely.
+#
+# Why so little in the loss? A wrong label in the validation set is expensive for a model that is
+# sure. So the validation loss asks for less sureness than the clean test rewards, and tends to pick
+# strengths that are too high. Clean validation labels are worth their price.
+#
+# And none of it is magic: the one seed of section 2 gained ten points by stopping early. The mean
+# over eight seeds is about three.
 
 # %%
 figure, axes = plt.subplots(figsize=(6.8, 3.8))
 steps = np.arange(1, CHECKS + 1) * (STEPS // CHECKS)
 for name, index, color in [
     ("nothing", 0, GREY),
-    ("dropout 0.6", places["dropout"][2], BLUE),
-    ("L2 0.003", places["L2 penalty"][2], GREEN),
-    ("smoothing 0.1", places["label smoothing"][2], ORANGE),
+    ("dropout 0.6", places["dropout"][1], BLUE),
+    ("L2 0.01", places["L2 penalty"][1], GREEN),
+    ("smoothing 0.05", places["label smoothing"][0], ORANGE),
 ]:
     axes.plot(steps, out["test_nats"][index].mean(0), color=color, lw=2, label=name)
     axes.plot(steps, out["train_nats"][index].mean(0), "--", color=color, lw=1.5)
-axes.text(STEPS, 0.02, "dashed: training", color=GREY, ha="right", va="bottom")
+axes.text(4, 0.05, "solid: test\ndashed: training", color=GREY)
 axes.set(xlabel="step", ylabel="cross-entropy (nats)", xlim=(0, STEPS), ylim=(0, 1))
 axes.set_title("The gap between dashed and solid is what was learned by heart")
 axes.legend(ncols=2)
 plt.show()
 
 # %% [markdown]
-# GAP_TEXT
+# Grey learns the wrong labels by heart and its test loss turns up. Dropout and L2 slow that down, so
+# the dashed curve stays higher. A larger training loss is not the aim. It is the sign that the
+# model has been kept from memorizing.
 #
 # ## 4. How strong?
 #
@@ -319,22 +354,31 @@ plt.show()
 
 # %%
 figure, panels = plt.subplots(1, 4, figsize=(9.5, 3.1), sharey=True)
-drawn = {"L2 penalty": "l2", "L1 penalty": "l1", "dropout": "dropout", "label smoothing": "smoothing"}
+drawn = {
+    "L2 penalty": "l2",
+    "L1 penalty": "l1",
+    "dropout": "dropout",
+    "label smoothing": "smoothing",
+}
 for axes, (name, key) in zip(panels, drawn.items(), strict=True):
     strengths = [settings[i][key] for i in places[name]]
     for part, color, label in [("train", BLUE, "training"), ("test", ORANGE, "test")]:
         losses = out[f"{part}_nats"][list(places[name]), :, -1].mean(1)
         axes.plot(strengths, losses, "o-", color=color, label=label)
     axes.axhline(out["test_nats"][0, :, -1].mean(), color=GREY, lw=1, ls=":")
-    axes.set(title=name, xlabel="strength", ylim=(0, None))
-    if name.startswith("L"):
-        axes.set_xscale("log")
-panels[0].set_ylabel("cross-entropy (nats)")
-panels[-1].legend()
+    axes.set(title=name, xlabel="strength")
+    axes.set_xscale("log")
+    axes.set_xticks(strengths, labels=[f"{s:g}" for s in strengths])
+    axes.set_xticks([], minor=True)
+panels[0].set(ylabel="cross-entropy (nats)", ylim=(0, None))
+panels[0].legend()
 plt.show()
 
 # %% [markdown]
-# STRENGTH_TEXT
+# The dotted line is the test loss with nothing. Past its best strength a method makes the model
+# underfit: both curves rise together. L2 and L1 differ in what they leave: L2 makes all weights
+# smaller, L1 presses many of them close to 0 and spares a few. Elastic net is the sum of the two.
+# Weight decay shrinks weights as L2 does, but past Adam's scaling, so its numbers are larger.
 #
 # ## 5. What smoothing does besides
 #
@@ -344,46 +388,56 @@ plt.show()
 # %%
 labels = out["labels"]
 reliability = metrics.Reliability(bins=10)
+
+
+@jax.jit
+def table_of(shares, labels):
+    return reliability.compute(reliability.update(reliability.init(), shares, labels))
+
+
+@jax.jit
+@jax.vmap
+def calibration_error(shares, labels):
+    return metrics.debiased_calibration_error(table_of(shares, labels))
+
+
 figure, axes = plt.subplots(figsize=(4.6, 4.2))
 axes.plot([0, 1], [0, 1], color=GREY, lw=1)
 for name, index, color in [
     ("nothing", 0, GREY),
-    ("smoothing 0.02", places["label smoothing"][0], BLUE),
-    ("smoothing 0.2", places["label smoothing"][3], ORANGE),
+    ("smoothing 0.05", places["label smoothing"][0], BLUE),
+    ("smoothing 0.3", places["label smoothing"][2], ORANGE),
 ]:
     shares = jax.nn.softmax(out["test"][index])
     said, right = np.asarray(shares.max(-1)), np.asarray(shares.argmax(-1)) == labels
     excess, half = interval(100 * (said.mean(-1) - right.mean(-1)))
-    tables = [reliability.update(reliability.init(), p, y) for p, y in zip(shares, labels)]
-    errors = [metrics.debiased_calibration_error(reliability.compute(t)) for t in tables]
-    error, error_half = interval(100 * np.array(errors))
-    print(
-        f"{name:15} says {said.mean():.1%}, is right {right.mean():.1%}: {excess:+.1f} ± {half:.1f} "
-        f"points, calibration error {error:.1f} ± {error_half:.1f} %"
-    )
-    pooled = reliability.compute(
-        reliability.update(reliability.init(), shares.reshape(-1, 10), labels.ravel())
-    )
+    errors = calibration_error(shares, labels)
+    error, error_half = interval(100 * errors)
+    print(f"{name:15} says {said.mean():.1%}, is right {right.mean():.1%}:", end=" ")
+    print(f"{excess:+.1f} ± {half:.1f} points; calibration error {error:.1f} ± {error_half:.1f} %")
+    pooled = table_of(shares.reshape(-1, 10), labels.ravel())
     filled = np.asarray(pooled.weight) >= 30
     x, y = np.asarray(pooled.confidence)[filled], np.asarray(pooled.accuracy)[filled]
     axes.plot(x, y, "o-", color=color, label=name)
 axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="how sure the model is", ylabel="how often it is right")
-axes.set_title("CAL_TITLE")
+axes.set_title("Smoothing: from too sure to too modest")
 axes.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# CAL_TEXT
+# With nothing the model says more than it knows. Smoothing lowers the sureness, and even a weak one
+# overshoots here: the model is right more often than it says. Smoothing shifts the sureness, and
+# nothing makes it stop at the right place. If you want honest probabilities, fit a temperature on
+# validation after the training (notebook 11).
 #
 # ## 6. Or more data
 
 # %%
 sizes = [50, 100, 200, 400, 800]
-plain, dropped = [], []
-for n in sizes:
-    more = run([{}, {"dropout": 0.6}], n=n, seeds=5)
-    plain.append(more["test_right"][0, :, -1])
-    dropped.append(more["test_right"][1, :, -1])
+right = out["test_right"][:, :, -1]
+plain, dropped = right[-8:-4], right[-4:]
+plain = np.insert(plain, 1, right[0], axis=0)
+dropped = np.insert(dropped, 1, right[places["dropout"][1]], axis=0)
 
 figure, axes = plt.subplots(figsize=(6.4, 3.5))
 for rows, name, color in [(plain, "nothing", GREY), (dropped, "dropout 0.6", BLUE)]:
@@ -392,7 +446,11 @@ for rows, name, color in [(plain, "nothing", GREY), (dropped, "dropout 0.6", BLU
 axes.set_xscale("log")
 axes.set_xticks(sizes, labels=[str(n) for n in sizes])
 axes.set_xticks([], minor=True)
-axes.set(xlabel="training images", ylabel="test images right (%)", title="Nothing beats more data")
+axes.set(
+    xlabel="training images",
+    ylabel="test images right (%)",
+    title="More images help more than dropout",
+)
 axes.legend(loc="lower right")
 plt.show()
 for n, a, b in zip(sizes, plain, dropped, strict=True):
@@ -400,16 +458,29 @@ for n, a, b in zip(sizes, plain, dropped, strict=True):
     print(f"{n:4} images: {a.mean():.1f} % without, dropout {gain:+.1f} ± {half:.1f} points")
 
 # %% [markdown]
-# DATA_TEXT
+# Twice the images gain more than dropout does, at every size. Dropout helps in the middle, and
+# shows no gain at either end. So before you tune strengths for a week, ask what another hundred
+# labels cost, or a hundred *correct* ones.
+#
+# ## In short
+#
+# | sign | it is | what to do |
+# |---|---|---|
+# | both losses high | underfitting | a larger model, more steps, less regularization |
+# | training falls, validation rises | overfitting | stop early; then dropout or a penalty |
+# | more sure than right | overconfidence | a temperature; or a little smoothing |
+# | all methods within their intervals | luck | more seeds, or more data |
 #
 # ## Exercises
 #
-# **1. Capacity.** Call `run([{}], width=w)` for w = 2, 8, 32, 128 and 512 and draw the training and
-# the test loss against w. Is the largest network the one that overfits most?
+# **1. Correct labels.** Set `WRONG = 0.0`, make the strengths three times smaller and run again.
+# How much does regularization help now?
 #
 # <details><summary>Answer</summary>
 #
-# EX1
+# Much less. The network still learns all images by heart, but what it learns is true. The gains
+# shrink to about a point of accuracy, and in the loss none can be told from luck. Learning by heart
+# hurts most where there is something wrong to learn.
 #
 # </details>
 #
@@ -418,7 +489,8 @@ for n, a, b in zip(sizes, plain, dropped, strict=True):
 #
 # <details><summary>Answer</summary>
 #
-# EX2
+# The gain is the price of choosing: PEEK. It is small with three strengths, and grows with the
+# number of things you try.
 #
 # </details>
 #
