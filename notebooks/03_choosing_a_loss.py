@@ -25,8 +25,8 @@
 # - name the cheaper thing to try before you change the loss.
 #
 # Start with cross-entropy. Change it when you can say what is wrong. Each section below has one
-# thing that is wrong, and real data: scikit-learn's digits and its diabetes patients. About half
-# a minute on one core.
+# thing that is wrong, and real data: scikit-learn's digits and its diabetes patients. About a
+# minute on one core.
 
 # %%
 import jax
@@ -581,10 +581,10 @@ plt.show()
 
 # %% [markdown]
 # In accuracy, squared error and the hinge cannot be told from cross-entropy here, and the sigmoids
-# are half a point behind. The 9s make the difference: softmax is more than 90 % sure of a quarter of
-# them, because its shares must add up to 1 and somebody has to get them. The sigmoids, which may all
-# say no, are so sure of a twelfth. Part of that is that they are less sure of everything, as the
-# grey bars show. And they are no safeguard: a twelfth of the strangers still gets in.
+# are half a point behind. The 9s make the difference: softmax is more than 90 % sure of a quarter
+# of them, because its shares must add up to 1 and somebody has to get them. The sigmoids, which may
+# all say no, are so sure of a twelfth. Part of that is that they are less sure of everything, as
+# the grey bars show. And they are no safeguard: a twelfth of the strangers still gets in.
 #
 # ## 8. What to take
 #
