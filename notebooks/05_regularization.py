@@ -149,7 +149,7 @@ for name, state in [("last step", long.state), ("stopped early", stopped.best)]:
 #
 # ## 3. A fair comparison
 #
-# One run tells little: the interval above is five points wide, and that is only the luck of the
+# One run tells little: the intervals above are over five points wide, and that is only the luck of the
 # *test* images. So from here on we use eight seeds. Each draws its own training, validation and
 # test images, weights and batches, and all methods get the same. We compare pairwise.
 #
@@ -473,7 +473,7 @@ for n, a, b in zip(sizes, plain, dropped, strict=True):
 #
 # ## Exercises
 #
-# **1. Correct labels.** Set `WRONG = 0.0`, make the strengths three times smaller and run again.
+# **1. Correct labels.** Set `WRONG = 0.0`, make the penalties three times smaller and run again.
 # How much does regularization help now?
 #
 # <details><summary>Answer</summary>
