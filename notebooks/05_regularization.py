@@ -149,9 +149,9 @@ for name, state in [("last step", long.state), ("stopped early", stopped.best)]:
 #
 # ## 3. A fair comparison
 #
-# One run tells little: the intervals above are over five points wide, and that is only the luck of the
-# *test* images. So from here on we use eight seeds. Each draws its own training, validation and
-# test images, weights and batches, and all methods get the same. We compare pairwise.
+# One run tells little: the intervals above are over five points wide, and that is only the luck of
+# the *test* images. So from here on we use eight seeds. Each draws its own training, validation
+# and test images, weights and batches, and all methods get the same. We compare pairwise.
 #
 # All methods and seeds run in one program. A method is a row of numbers: dropout rate, weight
 # decay, L1 and L2 strengths, smoothing, and how many images there are to learn from.
