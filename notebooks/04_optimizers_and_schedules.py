@@ -163,17 +163,16 @@ u, v = jnp.meshgrid(jnp.linspace(-2, 2, 40), jnp.linspace(-1.6, 1.6, 40))
 starts = jnp.stack([u, v], axis=-1).reshape(-1, 2)
 fine = jnp.stack(jnp.meshgrid(jnp.linspace(-2, 2, 161), jnp.linspace(-1.6, 1.6, 129)), axis=-1)
 heights = surface(fine)
-first = jnp.array([1.8, 1.2])
+starts = jnp.concatenate([jnp.array([[1.8, 1.2]]), starts])  # the marked one first
 VALLEYS = ListedColormap([ORANGE, BLUE])
 EXTENT = {"extent": (-2, 2, -1.6, 1.6), "origin": "lower", "aspect": "auto"}
 
 figure, panels = plt.subplots(2, 2, figsize=(9.2, 6.2), sharex=True, sharey=True)
 for axes, (name, rule) in zip(panels.flat, RULES.items(), strict=True):
-    ends = jax.jit(jax.vmap(lambda start, rule=rule: walk(rule, start)[-1]))(starts)
-    deep = ends[:, 0] < points[1][0]
+    paths = jax.jit(jax.vmap(lambda start, rule=rule: walk(rule, start)))(starts)
+    path, deep = paths[0], paths[1:, -1, 0] < points[1][0]
     axes.imshow(deep.reshape(40, 40), cmap=VALLEYS, alpha=0.25, **EXTENT)
     axes.contour(fine[..., 0], fine[..., 1], heights, 18, colors="k", linewidths=0.4)
-    path = walk(rule, first)
     axes.plot(*path.T, "-", color="k", lw=1.4)
     axes.plot(*path[::4].T, ".", color="k", ms=4)
     for w, sign in zip(points, "o^o", strict=True):
