@@ -309,21 +309,18 @@ def descend(rule, start=weights, order=rows):
 
 
 NAMES = {"sgd": GREY, "momentum": ORANGE, "nesterov": PINK, "adamw": BLUE}
-rates = jnp.logspace(-5, 2, 22)
-final = {}
+rates = np.logspace(-5, 2, 22)
+at_rate, curves, final = {}, {}, {}
 for name in NAMES:
-
-    def at_rate(rate, name=name):
-        return descend(optim.optimizer(name, rate))
-
-    curves, final[name] = jax.jit(lambda rates, one=at_rate: jax.lax.map(one, rates))(rates)
-    if name == "sgd":
-        sgd_curves = curves
+    at_rate[name] = jax.jit(lambda rate, name=name: descend(optim.optimizer(name, rate)))
+    runs = [at_rate[name](rate) for rate in rates]
+    curves[name] = [run[0] for run in runs]
+    final[name] = np.array([run[1] for run in runs])
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8))
 shown = [("too low", 6, GREY), ("right", 14, BLUE), ("too high", 19, ORANGE)]
 for label, i, color in shown:
-    left.plot(sgd_curves[i], color=color, label=f"{label}: {rates[i]:.2g}")
+    left.plot(curves["sgd"][i], color=color, label=f"{label}: {rates[i]:.2g}")
 left.axhline(np.log(10), color="k", lw=0.6)
 left.text(198, np.log(10) - 0.08, "guessing: log 10", ha="right", va="top")
 left.set(xlim=(0, STEPS), ylim=(0, 5), xlabel="step", ylabel="loss of the batch (nats)")
@@ -339,7 +336,7 @@ right.legend(loc="lower left")
 plt.show()
 for name in NAMES:
     i = int(np.nanargmin(final[name]))
-    good = rates[np.asarray(final[name]) < 2 * final[name][i]]
+    good = rates[final[name] < 2 * final[name][i]]
     print(f"{name:9} best {rates[i]:8.2g}, within twice its loss {good[0]:.2g} to {good[-1]:.2g}")
 
 # %% [markdown]
@@ -361,11 +358,10 @@ curve = lr_find(model, data, optimizer="adamw", low=1e-6)
 draw_rate_curve(curve, title="Learning-rate range test, AdamW on digits")
 
 # %%
-with_adamw = jax.jit(lambda rate: descend(optim.optimizer("adamw", rate)))
-losses = np.asarray(final["adamw"])
+losses = final["adamw"]
 print(f"best of 22 trainings: {losses.min():.3f} nats at {rates[losses.argmin()]:.2g}")
 for name, rate in curve.suggestions.items():
-    value = with_adamw(rate)[1]
+    value = at_rate["adamw"](rate)[1]
     print(f"{name:14} {rate:8.2g}: {value:.3f} nats")
 
 # %% [markdown]
@@ -398,32 +394,33 @@ plt.show()
 # it. Cosine with and without a warm-up differ in the first 10 of the 200 steps only.
 
 # %%
-peaks = jnp.logspace(-3, -0.25, 9)
-key = jax.random.key(7)
+peaks = np.logspace(-3, -0.25, 9)
+keys = jax.random.split(jax.random.key(7), 4)
+starts = [nnx.state(MLP(MLPConfig(64, (32,)), rngs=nnx.Rngs(key))) for key in keys]
+orders = rng.integers(0, len(x), (4, STEPS, BATCH))
 
 
-def schedule_loss(name, peak, seed):
-    w = nnx.state(MLP(MLPConfig(64, (32,)), rngs=nnx.Rngs(jax.random.fold_in(key, seed))))
-    order = jax.random.randint(jax.random.fold_in(key, 100 + seed), (STEPS, BATCH), 0, len(x))
-    return descend(optim.adamw(optim.schedule(name, peak, steps=STEPS)), w, order)
+@jax.jit
+def with_rates(rates, start, order):
+    """AdamW with a rate for each step: all schedules are one program."""
+    return descend(optim.adamw(lambda step: rates[step]), start, order)
 
 
 compared = {"constant": GREY, "cosine": ORANGE, "warmup_cosine": BLUE, "warmup_stable_decay": GREEN}
-grid = [jnp.repeat(peaks, 4), jnp.tile(jnp.arange(4), len(peaks))]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9))
 for name, color in compared.items():
-
-    def one(pair, name=name):
-        return schedule_loss(name, *pair)
-
-    curves, held_out = jax.jit(lambda grid, one=one: jax.lax.map(one, grid))(grid)
-    held_out = np.asarray(held_out).reshape(len(peaks), 4)
+    shape = jax.vmap(optim.schedule(name, 1.0, steps=STEPS))(jnp.arange(STEPS))
+    runs = [
+        [with_rates(peak * shape, *seed) for seed in zip(starts, orders, strict=True)]
+        for peak in peaks
+    ]
+    held_out = np.array([[run[1] for run in seeds] for seeds in runs])
     mean, error = held_out.mean(axis=1), held_out.std(axis=1, ddof=1) / 2
     left.loglog(peaks, mean, "o-", ms=3, color=color, label=name)
     best = int(mean.argmin())
     print(f"{name:20} best peak {peaks[best]:.3f}: {mean[best]:.3f} ± {error[best]:.3f} nats")
     if "cosine" in name:
-        right.plot(curves.reshape(len(peaks), 4, STEPS)[7].mean(axis=0), color=color, label=name)
+        right.plot(np.mean([run[0] for run in runs[7]], axis=0), color=color, label=name)
 left.set(xlabel="peak of the learning rate", ylabel="held-out loss (nats)", ylim=(0.07, 6))
 left.set(title="A schedule forgives a peak that is too high")
 left.legend(loc="upper left")
@@ -442,8 +439,8 @@ plt.show()
 # Adam, with large rates, and with deep networks. At a careful rate it changes nothing: on the left
 # the two cosine curves lie on each other.
 #
-# `warmup_stable_decay` stays at the peak and falls at the end. Take it where you do not yet know how
-# long you will train: the plateau can be extended, a cosine cannot.
+# `warmup_stable_decay` stays at the peak and falls at the end. Take it where you do not yet know
+# how long you will train: the plateau can be extended, a cosine cannot.
 #
 # ## 7. When is it finished?
 #
@@ -494,12 +491,12 @@ below.set_title("The slope of a mini-batch does not go to zero")
 plt.show()
 
 # %% [markdown]
-# The textbook's criterion, a slope of zero, is of no use here: what is left of it in a mini-batch is
-# mostly noise (section 3). The training loss still falls, so `Plateau` waits on. The validation loss
-# has been flat since step 600, and `EarlyStopping` says so after eight looks without a new best.
-# `fit(..., stop=[...])` takes the rules, keeps the parameters of the best validation, and writes
-# down which rule ended the run. Set a target *before* you train, and give every run a budget of
-# steps: these two never fail to end.
+# The textbook's criterion, a slope of zero, is of no use here: what is left of it in a mini-batch
+# is mostly noise (section 3). The training loss still falls, so `Plateau` waits on. The
+# validation loss has been flat since step 600, and `EarlyStopping` says so after eight looks
+# without a new best. `fit(..., stop=[...])` takes the rules, keeps the parameters of the best
+# validation, and writes down which rule ended the run. Set a target *before* you train, and give
+# every run a budget of steps: these two never fail to end.
 #
 # ## Exercises
 #

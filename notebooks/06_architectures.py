@@ -140,9 +140,9 @@ for name in ("MLP", "RNN"):
     print(f"only the CNN is right: {only[0]} digits; only the {name}: {only[1]}")
 
 # %% [markdown]
-# Intervals that overlap do not settle a question, and MLP and RNN are not to be told apart here. But
-# all three judged the *same* digits, so look at those where two of them differ: there the CNN wins
-# nearly every time. It also takes the longest step: its few weights are used at every place.
+# Intervals that overlap do not settle a question, and MLP and RNN are not to be told apart here.
+# But all three judged the *same* digits, so look at those where two of them differ: there the CNN
+# wins nearly every time. It also takes the longest step: its few weights are used at every place.
 #
 # ## 2. Every digit moves by one pixel
 
@@ -174,12 +174,12 @@ figure.suptitle("The share named correctly after a move of one pixel", x=0.28)
 plt.show()
 
 # %% [markdown]
-# Here you see the assumptions. The MLP breaks in every direction: for it a moved digit is a new list
-# of numbers. The RNN forgives up and down, which for a reader of rows is a little earlier or later,
-# and breaks sideways. The CNN forgives sideways moves far better than both. But not fully, and up
-# and down not always: its filters notice the empty border, a digit here fills all eight rows, so a
-# row of ink falls off the edge, and none of the three has ever seen a moved digit. An assumption is
-# a good start; data that vary teach the rest (exercise 1).
+# Here you see the assumptions. The MLP breaks in every direction: for it a moved digit is a new
+# list of numbers. The RNN forgives up and down, which for a reader of rows is a little earlier or
+# later, and breaks sideways. The CNN forgives sideways moves far better than both. But not fully,
+# and up and down not always: its filters notice the empty border, a digit here fills all eight
+# rows, so a row of ink falls off the edge, and none of the three has ever seen a moved digit. An
+# assumption is a good start; data that vary teach the rest (exercise 1).
 #
 # ## 3. What the first filters look for
 
@@ -293,11 +293,11 @@ plt.show()
 
 # %% [markdown]
 # On the left, time runs backward from right to left. Each sigmoid layer leaves about a quarter of
-# the gradient; after sixteen nothing is left, and the net on the right never leaves log 10, the loss
-# of guessing. With relu and weights of variance 1/n (LeCun's start) about 0.7 is left of each, as
-# relu blocks half of the signal. Variance 2/n, **He's start**, makes up for that. A **residual** net
-# needs no such care: each layer adds to what it reads, so there is always a path of slope 1 back to
-# the first layer. `xentjax audit` draws the left picture for your own model.
+# the gradient; after sixteen nothing is left, and the net on the right never leaves log 10, the
+# loss of guessing. With relu and weights of variance 1/n (LeCun's start) about 0.7 is left of
+# each, as relu blocks half of the signal. Variance 2/n, **He's start**, makes up for that. A
+# **residual** net needs no such care: each layer adds to what it reads, so there is always a path
+# of slope 1 back to the first layer. `xentjax audit` draws the left picture for your own model.
 #
 # ## 6. Two modes: training and evaluation
 #
@@ -406,7 +406,8 @@ print("same gradient to 1e-5 of its size:", bool(apart < 1e-5))
 #
 # </details>
 #
-# **2. Read sideways.** Give the `RowReader` columns in place of rows. Which of its nine shares swap?
+# **2. Read sideways.** Give the `RowReader` columns in place of rows. Which of its nine shares
+# swap?
 #
 # <details><summary>Answer</summary>
 #
