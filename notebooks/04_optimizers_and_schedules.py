@@ -431,13 +431,13 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# At its best peak each does well; a schedule that ends at zero is better than a constant rate by a
-# little, and the good peaks reach higher. The larger difference is at the right: at a high peak the
-# first ten steps decide the run. At the start the slopes of all rows point the same way, Adam's
-# averages have seen next to nothing, and a full step throws the weights into a corner where units
-# are dead or saturated. A **warm-up** costs 5 % of the steps and widens the valley. It pays with
-# Adam, with large rates, and with deep networks. At a careful rate it changes nothing: on the left
-# the two cosine curves lie on each other.
+# At its best peak each does well; a schedule that ends at zero is better than a constant rate by
+# a little, and the good peaks reach higher. The larger difference is at the right: at a high peak
+# the first ten steps decide the run. Adam's first step moves every weight by the full rate,
+# whatever its slope: here by 0.25, twice the size of the weights, which start at about 1/8. A
+# **warm-up** costs 5 % of the steps and widens the valley. It pays with Adam, with large rates,
+# and with deep networks. At a careful rate it changes nothing: on the left the two cosine curves
+# lie on each other.
 #
 # `warmup_stable_decay` stays at the peak and falls at the end. Take it where you do not yet know
 # how long you will train: the plateau can be extended, a cosine cannot.
@@ -485,7 +485,7 @@ for rule in STOPPING:
         above.axvline(step, color=ORANGE, lw=1)
         above.text(step + 8, 2.2, type(rule).__name__, color=ORANGE, va="center")
 above.set(ylabel="loss (nats)", title="The loss that is trained on never says stop")
-above.legend(loc="lower left")
+above.legend(loc="upper right")
 below.set(xlim=(0, 1500), ylim=(0, 1.5), xlabel="step", ylabel="length of\nthe slope")
 below.set_title("The slope of a mini-batch does not go to zero")
 plt.show()
