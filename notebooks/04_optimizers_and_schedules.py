@@ -26,7 +26,7 @@
 # - choose a schedule, and say when a warm-up pays;
 # - decide when a training is finished, and know what each rule looks at.
 #
-# Data: 1,797 handwritten digits of 8 × 8 pixels. Half a minute on one core.
+# Data: 1,797 handwritten digits of 8 × 8 pixels. Less than a minute on one core.
 
 # %%
 import jax
@@ -391,7 +391,7 @@ plt.show()
 
 # %% [markdown]
 # Which is best? We try each at nine peaks, average over four seeds, and look at the peak that suits
-# it. Cosine with and without a warm-up differ in the first 10 of the 200 steps only.
+# it. Cosine with and without a warm-up differ in little but the first 10 of the 200 steps.
 
 # %%
 peaks = np.logspace(-3, -0.25, 9)
