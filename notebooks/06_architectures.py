@@ -350,6 +350,7 @@ for axes, layer in zip(panels, ("dropout", "batch norm"), strict=True):
     axes.hist(train, bins=np.linspace(0, 1, 41), color=ORANGE, alpha=0.6, label="training mode")
     axes.axvline(evaluation[0], color=BLUE, lw=2, label="evaluation mode")
     axes.set(xlim=(0, 1.02), xlabel="probability given to the label", ylabel="of 300 answers")
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
     axes.legend(loc="upper left")
     same = bool(np.ptp(evaluation) < 1e-5)
     print(
@@ -374,8 +375,8 @@ plt.show()
 
 # %%
 stack = {
-    "in": 0.2 * jax.random.normal(jax.random.key(0), (48, 64, 256)),
-    "out": 0.02 * jax.random.normal(jax.random.key(1), (48, 256, 64)),
+    "in": 0.2 * jax.random.normal(jax.random.key(0), (24, 64, 256)),
+    "out": 0.02 * jax.random.normal(jax.random.key(1), (24, 256, 64)),
     "head": 0.1 * jax.random.normal(jax.random.key(2), (64, 10)),
 }
 
