@@ -97,7 +97,7 @@ LANGUAGE_DANGERS = (
         "calibration",
         "Overconfidence",
         "Do tokens come as often as the model says?",
-        "calibration:language_calibration_section",
+        "language_calibration:language_calibration_section",
     ),
     Danger(
         "fairness",
