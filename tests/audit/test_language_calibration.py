@@ -159,6 +159,7 @@ def test_a_sample_holds_logits_of_its_tokens(subject):
     }
 
 
+@pytest.mark.slow  # compiles two fits of its own
 def test_passages_of_one_token_are_rows_of_a_classifier():
     """Where passages say nothing, the sandwich is the usual variance and E² the usual error."""
     rng = np.random.default_rng(5)
