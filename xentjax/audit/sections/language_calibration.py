@@ -226,7 +226,7 @@ def _scaling_part(
                  "bits per byte"),
                 rows,
                 f"The temperature was fitted on {scaling.rows} validation tokens. A token is "
-                f"{size:.2f} bytes on average. It changes no likeliest token.",
+                f"{size:.2f} bytes on average. Dividing changes no likeliest token.",
             )
         ],
         advice=_scaling_advice(before, after, temperature, verdict),
