@@ -186,8 +186,8 @@ plt.show()
 
 # %% [markdown]
 # Most rows sit at the far right, where there is little to mend. Whiskers of the other bins are
-# long, because few rows are there: a reliability diagram without them invites stories. So does an error
-# without its interval: that of the model as trained reaches down to 0. What settles the matter is
+# long, because few rows are there: a reliability diagram without them invites stories. So does an
+# error without its interval: that of the model as trained reaches down to 0. What settles the matter is
 # the temperature, more than two standard errors above 1, and the test loss, which it lowers.
 #
 # ## 3. Sets that keep a promise
@@ -416,9 +416,9 @@ axes.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# Noise of a tenth of the range costs next to nothing. A chosen change of the same size leaves about
-# a third of the answers standing, and one step finds most of it: seen from a row, the loss is nearly
-# a plane.
+# Noise of a tenth of the range costs next to nothing. A chosen change of the same size leaves
+# about a third of the answers standing, and one step finds most of it: seen from a row, the loss is
+# nearly a plane.
 
 # %%
 step = pgd(model, x_test[:6], y_test[:6], 0.1, key=jax.random.key(1), **box)

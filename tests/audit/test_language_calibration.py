@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.audit.overfit_gpt import learn_by_heart, make_gpt
 from xentjax.audit.calibration import measure_calibration
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.sections.language_calibration import language_calibration_section
@@ -142,6 +143,16 @@ def test_each_token_is_predicted_once_and_in_order(subject):
     np.testing.assert_allclose(found.losses, -np.log(p[read, came]), rtol=1e-5)
     np.testing.assert_allclose(found.confidence, p[read].max(axis=-1), rtol=1e-5)
     np.testing.assert_array_equal(found.correct, p[read].argmax(axis=-1) == came)
+
+
+def test_a_gpt_that_learned_a_text_by_heart_is_too_sure_of_another():
+    text = np.random.default_rng(1).integers(0, CLASSES, 4000).astype(np.int32)
+    tokens = {"train": text[:300], "validation": text[300:2100], "test": text[2100:]}
+    model = learn_by_heart(make_gpt(CLASSES, block=BLOCK), tokens["train"], steps=150)
+    subject = LanguageModel("by heart", model, ByteTokenizer(), tokens, BLOCK)
+    section = language_calibration_section(subject)
+    assert section.verdict == "act"
+    assert measure(section, "mean confidence minus accuracy").verdict == "act"
 
 
 def test_a_sample_holds_logits_of_its_tokens(subject):
