@@ -188,7 +188,8 @@ plt.show()
 # Most rows sit at the far right, where there is little to mend. Whiskers of the other bins are
 # long, because few rows are there: a reliability diagram without them invites stories. So does an
 # error without its interval: that of the model as trained reaches down to 0. What settles the
-# matter is the temperature, more than two standard errors above 1, and the test loss, which it lowers.
+# matter is the temperature, more than two standard errors above 1, and the
+# test loss, which it lowers.
 #
 # ## 3. Sets that keep a promise
 #

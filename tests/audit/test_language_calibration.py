@@ -150,7 +150,7 @@ def test_no_gpt_guesses_random_tokens_better_than_chance(subject):
     tokens = {name: rng.integers(0, CLASSES, 8_000).astype(np.int32) for name in subject.tokens}
     gpt = dataclasses.replace(subject, model=make_gpt(CLASSES, block=BLOCK), tokens=tokens)
     section = language_calibration_section(gpt)
-    right = float(section.grids[0].rows[0][2].removesuffix(" %")) / 100
+    right = float(section.finding.split("token came in ")[1].split()[0]) / 100
     assert abs(right - 1 / 8) < 4 * np.sqrt(7 / 64 / 7950)
     gap = measure(section, "mean confidence minus accuracy")
     # The likeliest of eight has at least an eighth.
