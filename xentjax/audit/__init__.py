@@ -51,6 +51,7 @@ _HOME = {
     "fit_power_law": "power_law",
     "fit_raps": "conformal",
     "fit_temperature": "scaling",
+    "fit_token_temperature": "token_calibration",
     "fit_vector_scaling": "scaling",
     "fit_verdict": "fit_state",
     "flipped_labels": "corruption",
@@ -68,6 +69,7 @@ _HOME = {
     "label_confidences": "likelihood_ratio",
     "label_noise_curve": "corruption",
     "language_attribution_section": "sections.token_attribution",
+    "language_calibration_section": "sections.language_calibration",
     "language_data_section": "sections.data_quality",
     "language_fairness_section": "sections.language_fairness",
     "language_overfitting_section": "sections.overfitting",
@@ -82,6 +84,7 @@ _HOME = {
     "max_logit_score": "out_of_distribution",
     "max_softmax_score": "out_of_distribution",
     "measure_calibration": "calibration",
+    "measure_token_calibration": "token_calibration",
     "membership_attack": "membership",
     "membership_scores": "text_membership",
     "memorization_section": "sections.memorization",
@@ -174,6 +177,7 @@ __all__ = [
     "fit_power_law",
     "fit_raps",
     "fit_temperature",
+    "fit_token_temperature",
     "fit_vector_scaling",
     "fit_verdict",
     "flipped_labels",
@@ -191,6 +195,7 @@ __all__ = [
     "label_confidences",
     "label_noise_curve",
     "language_attribution_section",
+    "language_calibration_section",
     "language_data_section",
     "language_fairness_section",
     "language_overfitting_section",
@@ -205,6 +210,7 @@ __all__ = [
     "max_logit_score",
     "max_softmax_score",
     "measure_calibration",
+    "measure_token_calibration",
     "membership_attack",
     "membership_scores",
     "memorization_section",
@@ -324,6 +330,7 @@ if TYPE_CHECKING:
     from xentjax.audit.sections.calibration import calibration_section
     from xentjax.audit.sections.data_quality import data_quality_section, language_data_section
     from xentjax.audit.sections.fairness import fairness_section
+    from xentjax.audit.sections.language_calibration import language_calibration_section
     from xentjax.audit.sections.language_fairness import language_fairness_section
     from xentjax.audit.sections.language_robustness import language_robustness_section
     from xentjax.audit.sections.memorization import memorization_section
@@ -337,6 +344,7 @@ if TYPE_CHECKING:
     from xentjax.audit.terminal import print_summary
     from xentjax.audit.text_membership import membership_scores
     from xentjax.audit.text_overlap import longest_shared_span, shared_lines, shared_windows
+    from xentjax.audit.token_calibration import fit_token_temperature, measure_token_calibration
     from xentjax.audit.token_losses import text_losses, text_pieces
 
 
