@@ -9,7 +9,7 @@ import pytest
 from xentjax.audit.classifier import Classifier, Rows
 from xentjax.audit.sections.calibration import calibration_section
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="the section draws")
 
 
 def make_subject(rng, *, n=400, classes=3, factor=1.0, features=10, image=False):

@@ -19,7 +19,7 @@ from xentjax.audit.token_predictions import (
 )
 from xentjax.data import ByteTokenizer
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="the section draws")
 
 CLASSES, BLOCK = 8, 16
 SCORES = np.random.default_rng(0).normal(scale=1.5, size=(CLASSES, CLASSES)).astype(np.float32)
