@@ -112,10 +112,12 @@ axes.legend(loc="center right", markerscale=5)
 plt.show()
 
 # %% [markdown]
-# The orange cloud rises by a factor of e for each unit of margin and hits the line at 1 near 16.
-# There the loss comes out as exactly 0. The reason is in the formula: `logsumexp(x) − x[label]`
-# is a difference of two numbers that agree in all their digits. xentjax adds up only what is
-# *not* the label and takes `log1p` of it, so there is nothing to cancel.
+# The orange cloud rises by a factor of e for each unit of margin and hits the line at 1 by a lead
+# of 16. From there on the loss comes out as exactly 0. The reason is in the formula:
+# `logsumexp(x) − x[label]` is a difference of two numbers that agree in all their digits. xentjax
+# adds up only what is *not* the label and takes `log1p` of it, so there is nothing to cancel. (The
+# blue cloud has small steps at 8, 16 and 32: there the numbers of float32 become twice as coarse,
+# and with them the differences of the logits.)
 #
 # The textbook formula is not wrong in the sum over a batch: there the large losses dominate. It is
 # wrong wherever small losses are *compared*: ranking examples by difficulty, perplexities of a

@@ -147,8 +147,8 @@ for name in ("MLP", "RNN"):
 # %% [markdown]
 # Intervals that overlap do not settle a question, and MLP and RNN are not to be told apart here.
 # But all three judged the *same* digits, so look at those where two of them differ: there the CNN
-# is right several times as often. It also takes the longest step: its few weights are used at
-# every place.
+# is right several times as often. It pays in arithmetic: its few weights are used at every place,
+# so on a CPU its steps usually take the longest.
 #
 # ## 2. Every digit moves by one pixel
 
@@ -299,11 +299,13 @@ plt.show()
 
 # %% [markdown]
 # On the left, time runs backward from right to left. Each sigmoid layer leaves about a quarter of
-# the gradient; after twelve nothing is left, and the net on the right never leaves log 10, the
-# loss of guessing. With relu and weights of variance 1/n (LeCun's start) about 0.7 is left of
-# each, as relu blocks half of the signal. Variance 2/n, **He's start**, makes up for that. A
-# **residual** net needs no such care: each layer adds to what it reads, so there is always a path
-# of slope 1 back to the first layer. `xentjax audit` draws the left picture for your own model.
+# the gradient; after twelve nothing is left, and the net on the right never leaves log 10, the loss
+# of guessing. With relu and weights of variance 1/n (LeCun's start) about 0.7 is left of each, as
+# relu blocks half of the signal. Variance 2/n, **He's start**, makes up for that. A **residual**
+# net needs no such care: each layer adds to what it reads, so there is always a path of slope 1
+# back to the first layer. (Its curve is lower in between because the picture shows the slope at
+# each layer's own output, which counts by 1/√12 here.) `xentjax audit` draws the left picture for
+# your own model.
 #
 # ## 6. Two modes: training and evaluation
 #
@@ -410,8 +412,10 @@ print("same gradient to 1e-5 of its size:", bool(apart < 1e-5))
 #
 # <details><summary>Answer</summary>
 #
-# Compare all nine shares, not the middle one. The MLP has most to gain: what it does not assume,
-# the data must say. The price is a part of its few weights.
+# Compare the mean of all nine shares, not the middle one. In 300 steps on all nine moves the MLP's
+# goes from about 40 to 86 %, the CNN's from 59 to 98 %. The MLP gains most, for what it does not
+# assume, the data must say; and it pays, with some points of its share in the middle. The CNN does
+# not, and stays ahead.
 #
 # </details>
 #

@@ -314,14 +314,23 @@ for name, ((_, values), _, _) in runs.items():
 # **1. Trace without a matrix.** For random signs z, the mean of zᵀHz is the trace of H
 # (Hutchinson). Estimate it with 50 products and compare with `jnp.trace(full)`.
 #
-# **2. Damping.** Run `newton` on `network_loss` with the Hessian, then with Gauss-Newton
-# products. What goes wrong with the first?
+# <details><summary>Answer</summary>
+#
+# The trace is 14.15, and 50 products give it to about ±0.7 (their spread divided by √50). The error
+# falls as 1/√k, so it is a figure for one digit or two, at the price of 50 gradients in place of
+# 640.
+#
+# </details>
+#
+# **2. Damping.** Run `newton` on `network_loss` with the Hessian, then with Gauss-Newton products
+# Gv, then with Gv + 0.01 v. What goes wrong with the first two?
 #
 # <details><summary>Answer</summary>
 #
 # Conjugate gradients assume a positive definite matrix. Along a direction of negative curvature
 # the "minimum" of the parabola is a maximum, and the step goes uphill. Gauss-Newton has no such
-# direction, only flat ones, which want a small multiple of the identity added.
+# direction, but flat ones: dividing by next to nothing makes a step so long that the parabola is no
+# longer true, and the loss explodes as well. With 0.01 v added nine steps come to about 0.03 nats.
 #
 # </details>
 #
