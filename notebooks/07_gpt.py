@@ -38,6 +38,7 @@ import numpy as np
 from flax import nnx
 
 from xentjax import bits, bits_per_byte, perplexity, softmax_cross_entropy
+from xentjax.audit import longest_shared_span, trace_attention
 from xentjax.data import ByteTokenizer, CharTokenizer, TokenWindows, contiguous_split, load_manual
 from xentjax.models import GPT, GPTConfig, generate
 from xentjax.train import fit
@@ -215,14 +216,38 @@ for name in ("unigram", "bigram"):
     axes.axhline(yardsticks[name], color=GREY, lw=1)
     axes.text(64, yardsticks[name] + 0.03, name, ha="right", color=GREY)
 axes.set(xlabel="bytes of context", ylabel="nats per byte", xlim=(1, 64))
-axes.set_title("Each byte of context makes the next one cheaper")
+axes.set_title("The first bytes of context are worth the most")
 plt.show()
 
 # %% [markdown]
-# With one byte it stands a little above the bigram, and it cannot get below: it knows no more.
-# Two or three bytes are worth a nat. Then the curve flattens, for so short a training has hardly
-# learned to use more. Still, this is why test figures want context: `covering_windows` predicts
-# every token once and with at least half a window before it.
+# With one byte it stands a little above the bigram, and it can hardly get below: it knows no more.
+# Two or three bytes more are worth about a nat. Then the curve flattens, for so short a training
+# has hardly learned to use more. Still, this is why test figures want context: the test
+# loss of `xentjax train gpt` predicts every token once and with at least half a window before it.
+#
+# Where does it look? For each byte of a line, the shares that the bytes up to it get, averaged over
+# the four heads of a layer.
+
+# %%
+line = "the name of the function is the name"
+shares = trace_attention(trained, np.frombuffer(line.encode(), np.uint8).astype(np.int32)).weights
+back = np.arange(len(line))[:, None] - np.arange(len(line))
+figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
+for number, (axes, layer) in enumerate(zip(panels, np.asarray(shares), strict=True), start=1):
+    axes.imshow(layer.mean(0) ** 0.5, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(line)), labels=list(line), fontsize=6)
+    axes.set_yticks(range(len(line)), labels=list(line), fontsize=6)
+    axes.tick_params(length=0)
+    axes.set_title(f"layer {number}: {(layer * back).sum(-1).mean():.1f} bytes back on average")
+figure.supylabel("this byte …")
+figure.supxlabel("… looks at these (the darker, the more)")
+plt.show()
+
+# %% [markdown]
+# Nothing stands to the right of the diagonal: that is the mask. Most of the ink lies along it: this
+# model looks a few bytes back, as the curve above has told us. With more training other patterns
+# come up, such as columns (a byte that all later ones look at) or lines at a distance (what
+# followed the last time).
 #
 # ## 6. Let it write
 #
@@ -231,11 +256,30 @@ plt.show()
 
 # %%
 tokenizer = ByteTokenizer()
+written = {}
 for temperature in (0.3, 0.8, 1.3):
     prompt = tokenizer.encode("The following ")
     new = generate(trained, prompt, length=120, temperature=temperature, key=jax.random.key(1))
+    written[f"temperature {temperature}"] = np.asarray(new)
     print(f"--- temperature {temperature}")
     print("The following " + tokenizer.decode(np.asarray(new)))
+
+# %% [markdown]
+# Did it learn the language or the text? We look for the longest run of bytes that stands word for
+# word in what it was trained on, and for a scale we ask the same of as many bytes of the manual
+# that it never saw.
+
+# %%
+for name, sample in {**written, "the manual itself": held_out[:120]}.items():
+    span = longest_shared_span(np.asarray(sample, np.int32), train.astype(np.int32))
+    copied = sample[span.test_start : span.test_start + span.length].tolist()
+    print(f"{name:17} {span.length:3} bytes: {tokenizer.decode(copied)!r}")
+
+# %% [markdown]
+# What it writes is put together from pieces of a word or two. The manual repeats itself at greater
+# length than that, and xz lives on it. A larger model that sees the text many times does recite:
+# `xentjax audit` plants sentences in the training text and measures whether they come out
+# (`canary_exposure`, `extract_verbatim`).
 
 # %% [markdown]
 # ## 7. What the embeddings know
