@@ -39,18 +39,8 @@ import optax
 
 import xentjax
 
+plt.style.use("xentjax.mplstyle")
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
-plt.rcParams.update(
-    {
-        "figure.dpi": 110,
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 11,
-        "legend.frameon": False,
-    }
-)
 
 # %% [markdown]
 # ## 1. One guess
@@ -477,7 +467,8 @@ plt.show()
 
 # %% [markdown]
 # The gap between the curves is the price of having seen only 100 flowers. Both still fall at the
-# end, and slowly: the last flowers are the hard ones.
+# end, and slowly (each mark on the axis is a factor of ten in steps): the last flowers are the
+# hard ones.
 #
 # ## Exercises
 #
