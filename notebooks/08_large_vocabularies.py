@@ -31,6 +31,7 @@
 import jax
 
 # Eight devices made of one CPU, for the last section; before the first array is made.
+jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 
 import jax.numpy as jnp
@@ -197,7 +198,8 @@ print(f"logits rounded to bfloat16   {half_logits:.6f}")
 print(f"and in bfloat16 all the way  {with_optax(*low, labels):.6f}")
 
 # %% [markdown]
-# The tiles accumulate in float32, so the third line repeats the second. The last one has two
+# The tiles accumulate in float32, so the third line repeats the second. The fourth is close as
+# well: each logit is rounded, and over a batch the roundings average out. The last one has two
 # digits.
 #
 # ## 6. More than a mean
@@ -216,7 +218,7 @@ print("hits:", int(found.correct.sum()), "of", N, f"(chance: {N / V:.2f})")
 #
 # Two ways to share the work: split the **examples** (each device has the whole head) or the
 # **vocabulary** (each has a slice of the head and sees all examples). Both at once is a mesh of 2
-# × 4. The number may not depend on it.
+# × 4. The number must not depend on it, but for the last digit.
 
 # %%
 mesh = jax.make_mesh((2, 4), ("data", "vocab"), axis_types=(AxisType.Auto,) * 2)
@@ -240,11 +242,17 @@ for name, ours, theirs in zip(["d hidden", "d weight"], slopes, slopes_alone, st
     print(f"{name}: apart by {apart:.0e}, on {len(ours.sharding.device_set)} devices")
 
 # %%
-jax.debug.visualize_array_sharding(slopes[1])
+devices = {}
+for shard in slopes[1].addressable_shards:
+    columns = shard.index[1]
+    devices.setdefault((columns.start, columns.stop), []).append(shard.device.id)
+for (start, stop), ids in sorted(devices.items()):
+    print(f"d weight, words {start:6,} to {stop:6,}: devices {sorted(ids)}")
 
 # %% [markdown]
-# The gradient of the head lies where the head lies: nothing large has travelled. Only one
-# maximum, one sum and the label's logit per example cross the vocabulary's axis.
+# The gradient of the head lies where the head lies; no logits and no head have travelled. On the
+# way forward one maximum, one sum and the label's logit per example cross the vocabulary's axis.
+# The gradients are then sums of parts: d hidden over that axis, d weight over the data's.
 
 # %%
 text = jax.jit(both(shared, argnums=(0, 1))).lower(*placed).compile().as_text()
