@@ -26,7 +26,7 @@
 # - train with a promise of privacy, and say what it costs;
 # - see what a decision rests on, and how little it takes to overturn it.
 #
-# One small network, trained on a few hundred digits, is examined for nine dangers. Each number
+# One small network, trained on a few hundred digits, is asked nine questions. Each number
 # comes with an interval, and where a danger could be seen in noise we look at noise too. The
 # functions take arrays, so they work on any model that gives logits. A minute or two on a laptop,
 # with `pip install "xentjax[demo,privacy]"`.
@@ -244,7 +244,7 @@ axes.plot(kept.coverage.value, 1 - kept.accuracy.value, "D", color=ORANGE, label
 axes.set(xlabel="share of rows the model decides", ylabel="mistakes among them", xlim=(0, 1))
 axes.set_title("Mistakes sit where confidence is low")
 axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
-axes.legend(loc="upper left")
+axes.legend(loc="center left")
 plt.show()
 
 # %% [markdown]
