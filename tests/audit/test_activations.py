@@ -1,5 +1,7 @@
 """Sigmoids vanish, large weights explode, shut relus are dead; a good start is none of these."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,3 +130,9 @@ def test_what_does_not_fit_is_refused():
         gradient_ratio(layer_sizes(net(depth=0), X, Y))
     with pytest.raises(ValueError, match="finite"):
         layer_sizes(net(), X * np.nan, Y)
+    still = [
+        dataclasses.replace(layer, gradient_by_row=np.zeros(3))
+        for layer in layer_sizes(net(), X, Y)
+    ]
+    with pytest.raises(ValueError, match="is 0 for every row"):
+        gradient_ratio(still)

@@ -40,6 +40,13 @@ def test_the_errors_are_those_of_the_metrics(rows):
     np.testing.assert_allclose(found.expected_error, expected_calibration_error(table), atol=1e-5)
 
 
+def test_ten_rows_that_are_all_right_do_not_prove_that_sureness_is_earned():
+    found = measure_calibration(np.array([[90.0, 0.0]] * 10), np.zeros(10, int), resamples=20)
+    assert found.error.value == 0
+    # A model that is wrong in 1 − 10 / (10 + z²) of all rows is still in Wilson's interval.
+    np.testing.assert_allclose(found.error.high, 3.8415 / 13.8415, atol=1e-4)
+
+
 @pytest.mark.parametrize("bins", [1, 7, 15])
 def test_the_brier_score_is_the_sum_of_its_parts(rows, bins):
     logits, labels = rows

@@ -98,6 +98,11 @@ def test_models_trained_on_wrong_labels_are_wrong_and_the_null_is_right():
             lambda: label_noise_curve(lambda key: key, X, Y + 1, X, Y, [0.0], classes=2),
             r"labels must lie in \[0, 2\)",
         ),
+        (
+            lambda: flipped_labels(Y, 1.9, 2, np.random.default_rng(0)),
+            r"share must lie in \[0, 1\]",
+        ),
+        (lambda: flipped_labels(Y, 0.5, 1, np.random.default_rng(0)), "classes be at least 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message):

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from xentjax.audit.imbalance import class_balance, class_counts, recall_half_widths, share_test
+from xentjax.audit.imbalance import (
+    _ratio,
+    class_balance,
+    class_counts,
+    recall_half_widths,
+    share_test,
+)
 
 
 def test_effective_classes_are_exp_of_scipys_entropy_and_even_classes_count_fully():
@@ -17,6 +23,13 @@ def test_effective_classes_are_exp_of_scipys_entropy_and_even_classes_count_full
     assert even.effective_classes == pytest.approx(5, rel=1e-12)
     assert even.effective_low <= even.effective_classes <= even.effective_high
     assert even.ratio == even.ratio_low == 1
+
+
+def test_the_interval_of_a_ratio_keeps_its_digits_for_one_row_in_three_million():
+    found = _ratio(3_000_000, 1)
+    wilson = scipy.stats.binomtest(1, 3_000_001).proportion_ci(method="wilson")
+    wanted = (3e6, (1 - wilson.high) / wilson.high, (1 - wilson.low) / wilson.low)
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_class_without_rows_makes_the_ratio_infinite_and_is_no_effective_class():

@@ -142,3 +142,16 @@ def test_low_losses_are_members():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_members_that_are_no_booleans_are_refused_for_they_would_be_indices():
+    with pytest.raises(TypeError, match="members must be boolean, got int64"):
+        membership_attack(np.array([3.0, 1.0, 2.0, 0.0]), np.array([1, 1, 0, 0]))
+
+
+def test_where_none_may_be_accused_infinite_scores_are_not_accused_either():
+    scores = np.array([np.inf, 1.0, np.inf, 0.0])
+    point = membership_attack(scores, np.arange(4) < 2).points[0]
+    assert point.true_positive_rate == point.false_positive_rate == point.low == 0
+    # Wilson for none of two: z² / (2 + z²).
+    assert point.high == pytest.approx(3.8415 / 5.8415, abs=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xentjax.audit.estimate import Estimate, percentiles, student, student_quantile
+from xentjax.audit.estimate import Estimate, bootstrap_mean, percentiles, student, student_quantile
 from xentjax.audit.fit_state import fit_verdict, skill
 from xentjax.audit.overfitting import (
     Outcomes,
@@ -117,11 +117,30 @@ def test_as_many_rows_as_asked_for_are_enough():
 
 
 def test_students_interval_is_scipys():
-    for freedom in (1, 2, 9, 10, 15, 40, 1000):
-        assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)
+    for freedom in (1, 2, 9, 10, 11, 15, 40, 1000):
+        assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=4e-4)
+    with pytest.raises(ValueError, match="freedom must be at least 1"):
+        student_quantile(0)
     values = np.array([1.0, 4.0, 2.0])
     wanted = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
     assert student(values)[1:] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_single_row_says_nothing_of_its_own_chance():
+    one = Outcomes(np.ones(1), np.ones(1, bool))
+    found = generalization(one, one, one, references=COIN, resamples=10)
+    assert found.splits[0].loss.value == 1
+    assert np.isnan([*found.splits[0].loss[1:], *found.loss_gap[1:]]).all()
+    assert found.splits[0].accuracy.low < 0.3  # Wilson: 1 / (1 + 3.84)
+    assert fit_verdict(found).state == "unclear"
+    assert np.isnan(bootstrap_mean(np.ones(1), seed=0).low)
+    assert split_size(found.loss_gap, 1, bound=1.0).rows_needed is None
+
+
+def test_losses_keep_the_digits_of_double_precision():
+    # Beside 1e8 float32 counts in steps of 8, and would see a tie.
+    found = outcomes(np.array([[1e8 + 1, 1e8]]), np.array([0]))
+    assert found.losses[0] == pytest.approx(np.log1p(np.exp(-1)), rel=1e-12)
 
 
 def test_percentiles_leave_out_nan():

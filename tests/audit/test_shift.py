@@ -14,6 +14,14 @@ from xentjax.audit.shift import (
 )
 
 
+def test_sets_that_are_told_apart_wholly_keep_an_interval():
+    rows = np.linspace(0, 1, 12)[:, None].astype(np.float32)
+    found = two_sample_classifier(rows, rows + 9, folds=3, permutations=0, steps=60)
+    assert found.auc == 1
+    # Resamples are all perfect; of 12 pairs Wilson's interval is n / (n + z²) to 1.
+    assert found.low == pytest.approx(12 / 15.8415, abs=1e-4)
+
+
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 3), (7, 7), (40, 13), (13, 40), (200, 150)])
 def test_distances_and_exact_p_values_are_scipys(n, m):
     rng = np.random.default_rng(n)

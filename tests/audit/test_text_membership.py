@@ -45,6 +45,15 @@ def test_auc_is_that_of_scikit_learn():
     assert found.passages == 40
 
 
+def test_scores_that_float32_would_round_together_are_told_apart():
+    scores = 1e4 + 1e-5 * np.arange(16)
+    found = membership_auc(scores[8:], scores[:8], seed=0)
+    assert found.auc == 1
+    # All resamples are perfect too: Wilson for 8 of 8 pairs, n / (n + z²).
+    assert found.low == pytest.approx(8 / 11.8415, abs=1e-4)
+    assert found.high == 1
+
+
 def test_no_difference_is_covered_as_often_as_promised():
     rng = np.random.default_rng(3)
     covered = 0

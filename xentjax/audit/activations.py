@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Integer, Shaped
 
+from xentjax.audit.estimate import Estimate
 from xentjax.audit.layer_taps import Taps, tapped
 from xentjax.audit.probe import require_finite
 from xentjax.losses.softmax import softmax_cross_entropy
@@ -52,21 +53,6 @@ class Layer:
     weight_gradient: float
     weight_size: float
     gradient_by_row: np.ndarray = dataclasses.field(repr=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class GradientRatio:
-    """How the gradient of the first layer compares with that of the last.
-
-    Attributes:
-        value: first / last; far below 1 it vanishes on the way back, far above it explodes.
-        low: lower end of the 95 % interval, by bootstrap over rows.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def layer_sizes(
@@ -128,7 +114,7 @@ def layer_sizes(
     )
 
 
-def gradient_ratio(layers: Sequence[Layer], *, seed: int = 0) -> GradientRatio:
+def gradient_ratio(layers: Sequence[Layer], *, seed: int = 0) -> Estimate:
     r"""The gradient at the first layer over that at the last, with an interval.
 
         √(Σ_rows ‖∂ℓ/∂out₁‖² / Σ_rows ‖∂ℓ/∂out_L‖²)
@@ -140,8 +126,12 @@ def gradient_ratio(layers: Sequence[Layer], *, seed: int = 0) -> GradientRatio:
         layers: of `layer_sizes`, at least two.
         seed: of the bootstrap.
 
+    Returns:
+        First / last with its bootstrap interval over rows; far below 1 the gradient vanishes on
+        the way back, far above it explodes.
+
     Raises:
-        ValueError: if there are fewer than two layers.
+        ValueError: if there are fewer than two layers, or the last has no gradient at all.
 
     Example:
         >>> ends = [
@@ -149,17 +139,22 @@ def gradient_ratio(layers: Sequence[Layer], *, seed: int = 0) -> GradientRatio:
         ...     for size in (1.0, 4.0)
         ... ]
         >>> gradient_ratio(ends)  # 1 / 4 for every row
-        GradientRatio(value=0.25, low=0.25, high=0.25)
+        Estimate(value=0.25, low=0.25, high=0.25)
     """
     if len(layers) < 2:
         raise ValueError(f"layers must be at least two to compare, got {len(layers)}")
     ends = [layers[0].gradient_by_row, layers[-1].gradient_by_row]
+    if not ends[1].any():
+        raise ValueError(
+            f"layers: the gradient of the last one, {layers[-1].name!r}, is 0 for every row, "
+            "nothing to compare with; take rows that the model is less sure of"
+        )
     # Sums of squares of tiny gradients would underflow.
     units = [max(float(end.max()), 1e-38) for end in ends]
     scaled = [end / unit for end, unit in zip(ends, units, strict=True)]
     found = bootstrap_interval(jax.random.key(seed), _root_ratio, *scaled)
     unit = units[0] / units[1]
-    return GradientRatio(*(float(v) * unit for v in (found.estimate, found.low, found.high)))
+    return Estimate(*(float(v) * unit for v in (found.estimate, found.low, found.high)))
 
 
 def _root_ratio(first, last):

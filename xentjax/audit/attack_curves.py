@@ -11,8 +11,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from xentjax.audit.attack_box import attack_slopes
+from xentjax.audit.estimate import Estimate, bootstrap_mean, flipped, share, shares
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
-from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +33,13 @@ class AttackCurve:
     high: np.ndarray
     right: np.ndarray
 
-    def flipped(self, number: int) -> tuple[float, float, float]:
+    def flipped(self, number: int) -> Estimate:
         """Of the rows right at the first ε, the share wrong at another, with its Wilson interval.
 
         Args:
             number: which ε.
         """
-        held = self.right[0]
-        lost = int((held & ~self.right[number]).sum())
-        low, high = wilson_interval(lost, int(held.sum()))
-        return lost / int(held.sum()) if held.any() else np.nan, float(low), float(high)
+        return flipped(self.right, number)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +55,10 @@ class GradientMasking:
         flat: share of rows whose gradient is zero in every feature, with its interval.
     """
 
-    one_step_lead: tuple[float, float, float]
-    null_lead: tuple[float, float, float]
-    survivors: tuple[float, float, float]
-    flat: tuple[float, float, float]
+    one_step_lead: Estimate
+    null_lead: Estimate
+    survivors: Estimate
+    flat: Estimate
 
     @property
     def suspected(self) -> bool:
@@ -69,8 +66,8 @@ class GradientMasking:
 
         A lead must exceed 1 %: an attack of finitely many steps may miss a row.
         """
-        leads = self.one_step_lead[1] > 0.01 or self.null_lead[1] > 0.01
-        return leads or self.survivors[1] > 0.1 or self.flat[1] > 0.1
+        leads = self.one_step_lead.low > 0.01 or self.null_lead.low > 0.01
+        return leads or self.survivors.low > 0.1 or self.flat.low > 0.1
 
 
 def attack_curve(
@@ -114,18 +111,16 @@ def attack_curve(
     sizes = np.asarray(epsilons, np.float64)
     if sizes.ndim != 1 or sizes.size == 0 or sizes[0] < 0 or (np.diff(sizes) <= 0).any():
         raise ValueError(f"epsilons must rise from 0 or more, got {epsilons}")
-    unit = row_shaped(scale, x, "scale")
+    # A number stays a number: not every attack takes a size for each feature.
+    unit = row_shaped(scale, x, "scale") if np.ndim(scale) else float(np.asarray(scale))
     answers = jax.jit(predict)
     right = []
     for size in sizes:
-        changed = jnp.asarray(attack(predict, x, y, float(size) * unit if np.ndim(scale) else size))
+        changed = jnp.asarray(attack(predict, x, y, float(size) * unit))
         logits = require_finite(answers(changed), "logits under attack")
         right.append(logits.argmax(axis=1) == np.asarray(y))
     right = np.array(right)
-    low, high = wilson_interval(right.sum(axis=1), len(x))
-    return AttackCurve(
-        sizes, right.mean(axis=1), np.asarray(low, np.float64), np.asarray(high, np.float64), right
-    )
+    return AttackCurve(sizes, *shares(right.sum(axis=1), np.full(len(sizes), len(x))), right)
 
 
 def gradient_masking(
@@ -170,21 +165,15 @@ def gradient_masking(
             len(x),
         ):
             raise ValueError(f"{name} must have the epsilons and the rows of many_steps")
-    key = jax.random.key(seed)
 
     def lead(curve):
-        by_row = (many_steps.right.astype(np.float32) - curve.right).mean(axis=0)
-        found = bootstrap_interval(key, jnp.mean, by_row)
-        return float(found.estimate), float(found.low), float(found.high)
+        by_row = (many_steps.right.astype(np.float64) - curve.right).mean(axis=0)
+        return bootstrap_mean(by_row, seed=seed)
 
-    return GradientMasking(
-        lead(one_step), lead(null), _share(many_steps.right[-1]), _share(_flat(predict, x, y))
+    survivors, flat = (
+        share(int(hits.sum()), len(x)) for hits in (many_steps.right[-1], _flat(predict, x, y))
     )
-
-
-def _share(hits: np.ndarray) -> tuple[float, float, float]:
-    low, high = wilson_interval(int(hits.sum()), len(hits))
-    return float(hits.mean()), float(low), float(high)
+    return GradientMasking(lead(one_step), lead(null), survivors, flat)
 
 
 def _flat(predict, x, labels) -> np.ndarray:

@@ -14,11 +14,10 @@ from jaxtyping import Array, Num, Shaped
 from xentjax.audit.bins import equal_mass_cells
 from xentjax.audit.brier import BrierDecomposition, brier_decomposition
 from xentjax.audit.class_scores import ClassScores, read_class_scores
-from xentjax.audit.estimate import Estimate, share, shares
+from xentjax.audit.estimate import Z_95, Estimate, share, shares
 from xentjax.metrics.calibration import expected_calibration_error
 from xentjax.metrics.reliability import Reliability, ReliabilityTable
 
-_Z = 1.959964  # of a two-sided 95 % interval
 _NULL_DRAWS = 1000
 
 
@@ -89,7 +88,8 @@ def measure_calibration(
 
     unbiased before the root is taken (0 where E² < 0). Its interval is the basic bootstrap of E²
     over rows: what resamples show beyond the plug-in error of the data is taken off. Where a
-    calibrated model would show as large an error in one of 20 samples, the interval begins at 0.
+    calibrated model would show as large an error in one of 20 samples, the interval begins at 0;
+    it reaches at least as far as that of the overconfidence, which the error is never below.
 
     The interval of the overconfidence joins Wilson's of the accuracy and the normal one of the mean
     confidence (Zou and Donner): valid with no mistake at all, where a bootstrap shrinks to a point,
@@ -127,20 +127,25 @@ def measure_calibration(
         Increasing the Reliability of Reliability Diagrams, 2007. G. Y. Zou, A. Donner,
         Construction of Confidence Limits about Effect Measures, 2008.
     """
-    _check_at_least(1, bins=bins, diagram_bins=diagram_bins)
-    _check_at_least(2, resamples=resamples)
+    check_at_least(1, bins=bins, diagram_bins=diagram_bins)
+    check_at_least(2, resamples=resamples)
     scores = read_class_scores(logits, labels)
     confidence, correct = scores.confidence, scores.correct
     cells = equal_mass_cells(confidence, min(bins, max(1, len(correct) // 5)))
     accuracy = share(int(correct.sum()), len(correct))
     chance = _chance_square(cells, confidence, seed)
+    overconfidence = _overconfidence(confidence, accuracy)
+    error = _error(cells, confidence, correct, chance, resamples, seed)
+    # The error is never below the size of the overconfidence (Jensen), and where no row is wrong
+    # all resamples are alike.
+    reach = max(error.high, -overconfidence.low, overconfidence.high)
     return Calibration(
         rows=len(correct),
         accuracy=accuracy,
         confidence=float(confidence.mean()),
-        overconfidence=_overconfidence(confidence, accuracy),
-        error=_error(cells, confidence, correct, chance, resamples, seed),
-        chance_error=_root(chance),
+        overconfidence=overconfidence,
+        error=error._replace(high=reach),
+        chance_error=root(chance),
         expected_error=float(expected_calibration_error(_table(cells, confidence, correct))),
         nats=float(scores.losses.mean()),
         brier=brier_decomposition(logits, labels, bins=bins),
@@ -150,7 +155,7 @@ def measure_calibration(
 
 def _overconfidence(confidence: np.ndarray, accuracy: Estimate) -> Estimate:
     mean, n = confidence.mean(), len(confidence)
-    reach = _Z * confidence.std(ddof=1) / np.sqrt(n) if n > 1 else 1.0
+    reach = Z_95 * confidence.std(ddof=1) / np.sqrt(n) if n > 1 else 1.0
     low, high = max(mean - reach, 0.0), min(mean + reach, 1.0)
     gap = mean - accuracy.value
     below = np.hypot(mean - low, accuracy.high - accuracy.value)
@@ -167,9 +172,23 @@ def _error(cells, confidence, correct, chance, resamples, seed) -> Estimate:
     # To a resample the data are the truth, and their noise is part of that truth.
     sums = np.bincount(cells, confidence - correct)
     truth = float((sums**2 / np.maximum(np.bincount(cells), 1)).sum()) / n
-    lowest, highest = np.quantile(found, [0.025, 0.975])
+    return root_estimate(square, np.array(found), truth, chance)
+
+
+def root_estimate(square: float, resampled: np.ndarray, truth: float, chance: float) -> Estimate:
+    """An error from its debiased square, with the basic bootstrap interval of the square.
+
+    Args:
+        square: E², may be negative.
+        resampled: E² of resamples.
+        truth: E² of the data as they are, not debiased: what the resamples scatter about.
+        chance: what E² stays below in 95 of 100 samples where there is no error; the interval
+            begins at 0 where E² does too.
+    """
+    lowest, highest = np.quantile(resampled, [0.025, 0.975])
     low = 0.0 if square <= chance else min(square - (highest - truth), square)
-    return Estimate(_root(square), _root(low), _root(max(square - (lowest - truth), square)))
+    high = max(square - (lowest - truth), square)
+    return Estimate(root(square), root(low), root(high))
 
 
 def _square(cells: np.ndarray, confidence: np.ndarray, correct: np.ndarray) -> float:
@@ -209,11 +228,13 @@ def _diagram(scores: ClassScores, bins: int) -> ReliabilityDiagram:
     return ReliabilityDiagram(count, np.asarray(table.confidence, np.float64), accuracy, low, high)
 
 
-def _root(square: float) -> float:
+def root(square: float) -> float:
+    """The root of a square that noise may have made negative."""
     return float(np.sqrt(max(square, 0.0)))
 
 
-def _check_at_least(least: int, **options: int) -> None:
+def check_at_least(least: int, **options: int) -> None:
+    """Raises ValueError naming the first option that is too small."""
     for name, value in options.items():
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")

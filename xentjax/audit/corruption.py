@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Integer, Num, Shaped
 
 from xentjax.audit.cohort import train_cohort
+from xentjax.audit.estimate import Estimate, flipped
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
 from xentjax.metrics.intervals import wilson_interval
 
@@ -37,17 +38,13 @@ class NoiseCurve:
     repetitions: np.ndarray
     right: np.ndarray
 
-    def flipped(self, number: int) -> tuple[float, float, float]:
+    def flipped(self, number: int) -> Estimate:
         """Of the answers right at the first size, the share wrong at another, with its interval.
 
         Args:
             number: which size.
         """
-        held = self.right[0]
-        count = float(held.sum())
-        lost = float((held * (1 - self.right[number])).sum())
-        low, high = wilson_interval(lost, count)
-        return lost / count if count else np.nan, float(low), float(high)
+        return flipped(self.right, number)
 
 
 def input_noise_curve(
@@ -191,11 +188,18 @@ def flipped_labels(
         classes: at least 2.
         rng: draws which rows, and which class.
 
+    Raises:
+        ValueError: share is outside [0, 1] or classes below 2.
+
     Example:
         >>> old = np.zeros(10, int)
         >>> flipped_labels(old, 0.3, 2, np.random.default_rng(0)).sum()
         np.int64(3)
     """
+    if not 0 <= share <= 1 or classes < 2:
+        raise ValueError(
+            f"share must lie in [0, 1] and classes be at least 2, got {share} and {classes}"
+        )
     found = np.array(labels)
     rows = rng.permutation(len(found))[: round(float(share) * len(found))]
     found[rows] = (found[rows] + rng.integers(1, classes, len(rows))) % classes

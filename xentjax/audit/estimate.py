@@ -3,11 +3,14 @@
 import math
 from typing import NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
-from xentjax.metrics.intervals import wilson_interval
+from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
 
+# The 97.5 % quantile of the normal distribution: of a two-sided 95 % interval.
+Z_95 = 1.959963984540054
 # The 97.5 % quantiles of Student's t for 1 … 9 degrees of freedom.
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
 
@@ -20,16 +23,20 @@ class Estimate(NamedTuple):
     high: float
 
 
-def share(successes: int, n: int) -> Estimate:
+def share(successes: int | float, n: int | float) -> Estimate:
     """A fraction with its Wilson interval; all of [0, 1] where n is 0.
+
+    Args:
+        successes: in [0, n]; weighted ones may be fractions.
+        n: independent trials.
 
     Example:
         >>> found = share(0, 10)
         >>> print(f"{found.value} {found.low:.4f} {found.high:.4f}")  # z² / (n + z²)
         0.0 0.0000 0.2775
     """
-    interval = wilson_interval(int(successes), int(n))
-    value = successes / n if n else float("nan")
+    interval = wilson_interval(float(successes), float(n))
+    value = successes / n if n else math.nan
     return Estimate(float(value), float(interval.low), float(interval.high))
 
 
@@ -39,6 +46,47 @@ def shares(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray
     interval = wilson_interval(successes, n)
     value = np.divide(successes, n, out=np.full(n.shape, np.nan), where=n > 0)
     return value, np.asarray(interval.low, np.float64), np.asarray(interval.high, np.float64)
+
+
+def flipped(right: Shaped[np.ndarray, "sizes rows"], number: int) -> Estimate:
+    """Of the answers right at the first size, the share wrong at another; NaN where none was.
+
+    Args:
+        right: booleans, or how often each row was right, in [0, 1].
+        number: which size.
+
+    Example:
+        >>> flipped(np.array([[True, True, False], [True, False, False]]), 1).value  # 1 of 2
+        0.5
+    """
+    held = right[0].astype(np.float64)
+    return share((held * (1.0 - right[number])).sum(), held.sum())
+
+
+def bootstrap_mean(values: Float[np.ndarray, " N"], *, seed: int) -> Estimate:
+    """The mean of what was drawn independently, with its bootstrap interval.
+
+    Args:
+        values: of the units drawn: rows, prompts, passages; at least one.
+        seed: of the resamples.
+
+    Returns:
+        The mean; ends NaN for a single value, whose resamples are all alike and say nothing.
+
+    Example:
+        >>> bootstrap_mean(np.array([3.0]), seed=0)
+        Estimate(value=3.0, low=nan, high=nan)
+        >>> found = bootstrap_mean(np.arange(100.0), seed=0)
+        >>> found.value, 43 < found.low < 45  # 49.5 − 1.96 · 28.9/√100 = 43.8
+        (49.5, True)
+    """
+    mean = float(np.mean(values, dtype=np.float64))
+    if len(values) < 2:
+        return Estimate(mean, math.nan, math.nan)
+    # What is common to all is taken out first: float32 keeps its digits for the differences.
+    apart = (np.asarray(values, np.float64) - mean).astype(np.float32)[:, None]
+    found = bootstrap_interval(jax.random.key(seed), _mean, apart)
+    return percentiles(mean, mean + np.asarray(found.resampled, np.float64))
 
 
 def percentiles(value: float, resampled: Float[np.ndarray, " R"]) -> Estimate:
@@ -82,14 +130,32 @@ def student(values: Float[np.ndarray, " R"]) -> Estimate:
 
 
 def student_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t, within two thousandths of it.
+    """The 97.5 % quantile of Student's t, within four ten-thousandths of it.
+
+    Raises:
+        ValueError: freedom is below 1, as that of a single value.
 
     Example:
         >>> student_quantile(2)
         4.3027
+
+    Reference:
+        R. A. Fisher, E. A. Cornish, The Percentile Points of Distributions Having Known Cumulants,
+        1960.
     """
+    if freedom < 1:
+        raise ValueError(f"freedom must be at least 1, got {freedom}: repeat at least twice")
     if freedom <= len(_T_975):
         return _T_975[freedom - 1]
     # Fisher's expansion about the normal quantile.
-    z = 1.959964
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    z = Z_95
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+
+
+def _mean(values):
+    return values.mean()

@@ -2,23 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Int
 
+from xentjax.audit.estimate import Estimate, bootstrap_mean, share
 from xentjax.audit.suffix_array import SuffixArray, matching_lengths
-from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
 from xentjax.models.generation import generate
-
-
-class Bounded(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +33,11 @@ class Extraction:
     copied: np.ndarray
     recited: np.ndarray
     natural: np.ndarray
-    reproduced: Mapping[int, Bounded]
+    reproduced: Mapping[int, Estimate]
 
-    def mean_copied(self, seed: int = 0) -> Bounded:
+    def mean_copied(self, seed: int = 0) -> Estimate:
         """The mean of `copied`, with its bootstrap interval over prompts."""
-        found = bootstrap_interval(
-            jax.random.key(seed), _mean, self.copied.astype(np.float32)[:, None]
-        )
-        return Bounded(*(float(part) for part in found[:3]))
+        return bootstrap_mean(self.copied.astype(np.float64), seed=seed)
 
 
 def extract_verbatim(
@@ -103,7 +92,7 @@ def extract_verbatim(
         )
         copied = matching_lengths(training, written).max(axis=1)
         recited = np.cumprod(written == truth, axis=1).sum(axis=1)
-        reproduced = {n: _share(int((recited >= n).sum()), len(recited)) for n in targets}
+        reproduced = {n: share(int((recited >= n).sum()), len(recited)) for n in targets}
         found.append(Extraction(width, written, copied, recited, natural, reproduced))
     return tuple(found)
 
@@ -120,15 +109,6 @@ def _places(available: int, before: int, after: int, prompts: int, seed: int) ->
     part = available // count
     offsets = np.random.default_rng(seed).integers(0, part - before - after + 1, count)
     return np.arange(count) * part + offsets + before
-
-
-def _share(successes: int, n: int) -> Bounded:
-    low, high = wilson_interval(successes, n)
-    return Bounded(successes / n, float(low), float(high))
-
-
-def _mean(values):
-    return values.mean()
 
 
 def _check(prompt_lengths, length, targets, prompts) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from xentjax.audit.estimate import bootstrap_mean
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
-from xentjax.metrics.intervals import bootstrap_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,14 +124,14 @@ def deletion_curve(
 
     attributed = fall(order)
     chance = np.mean([fall(rng.random((len(x), size)).argsort(1)) for _ in range(orders)], axis=0)
-    area = bootstrap_interval(jax.random.key(seed), jnp.mean, (chance - attributed).mean(axis=0))
+    area = bootstrap_mean((chance - attributed).mean(axis=0), seed=seed)
     return DeletionCurve(
         shares=(counts / size).astype(np.float32),
         attributed=attributed.mean(axis=1),
         random=chance.mean(axis=1),
-        advantage=float(area.estimate),
-        low=float(area.low),
-        high=float(area.high),
+        advantage=area.value,
+        low=area.low,
+        high=area.high,
     )
 
 
@@ -172,8 +172,7 @@ def rank_agreement(a: Rows, b: Rows, *, seed: int = 0) -> RankAgreement:
     known = by_row[~np.isnan(by_row)]
     if known.size == 0:
         return RankAgreement(np.nan, np.nan, np.nan, by_row)
-    found = bootstrap_interval(jax.random.key(seed), jnp.mean, known.astype(np.float32))
-    return RankAgreement(float(known.mean()), float(found.low), float(found.high), by_row)
+    return RankAgreement(*bootstrap_mean(known, seed=seed), by_row)
 
 
 def spearman(a: Float[np.ndarray | Array, " n"], b: Float[np.ndarray | Array, " n"]) -> float:

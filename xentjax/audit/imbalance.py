@@ -1,10 +1,12 @@
 """Class counts: how uneven they are, which classes are too rare to judge, whether splits agree."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from xentjax.audit.estimate import share
 from xentjax.metrics import wilson_interval
 
 
@@ -79,7 +81,7 @@ def class_balance(
         `ClassBalance`, its intervals at 95 %.
 
     Raises:
-        ValueError: if labels are empty or out of range.
+        ValueError: if labels are empty or out of range, or resamples is below 2.
 
     Example:
         >>> found = class_balance(np.repeat([0, 1], [90, 10]), 2)
@@ -92,6 +94,8 @@ def class_balance(
     counts = class_counts(labels, classes)
     if not len(labels):
         raise ValueError("labels must hold at least one row, got none")
+    if resamples < 2:
+        raise ValueError(f"resamples must be at least 2, got {resamples}")
     drawn = np.random.default_rng(seed).multinomial(len(labels), counts / len(labels), resamples)
     estimate, resampled = min(float(_effective(counts)), float(classes)), _effective(drawn)
     low, high = np.quantile(resampled - resampled.mean(), [0.025, 0.975])
@@ -195,10 +199,10 @@ def _chi_square(tables):
 
 def _ratio(largest: int, smallest: int) -> tuple[float, float, float]:
     """The ratio and its interval, never below 1: the larger is the larger."""
-    share = wilson_interval(largest, largest + smallest)
-    ends = [float(end) / (1 - float(end)) if end < 1 else float("inf") for end in share]
-    ratio = largest / smallest if smallest else float("inf")
-    return ratio, max(1.0, ends[0]), ends[1]
+    # Of the smaller one, whose share keeps its digits where that of the larger rounds to 1.
+    rare = share(smallest, largest + smallest)
+    low, high = ((1 - end) / end if end > 0 else math.inf for end in (rare.high, rare.low))
+    return largest / smallest if smallest else math.inf, max(1.0, low), high
 
 
 def _effective(counts):

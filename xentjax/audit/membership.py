@@ -8,14 +8,13 @@ strongest known.
 import dataclasses
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Array, Bool, Num
+from jaxtyping import Array, Num, Shaped
 
+from xentjax.audit.auc import auc_estimate
 from xentjax.metrics.intervals import wilson_interval
 
-_Z_95 = NormalDist().inv_cdf(0.975)
 # The 95 % quantile of Kolmogorov's distribution: sup|F − G| of two equal ones exceeds
 # 1.358 √((m + n) / (m n)) in one of twenty.
 _KOLMOGOROV_95 = 1.3581
@@ -78,7 +77,7 @@ class MembershipAttack:
 
 def membership_attack(
     scores: Num[np.ndarray | Array, "..."],
-    members: Bool[np.ndarray | Array, "..."],
+    members: Shaped[np.ndarray | Array, "..."],
     *,
     false_positive_rates: Sequence[float] = (0.001, 0.01),
 ) -> MembershipAttack:
@@ -102,6 +101,7 @@ def membership_attack(
         A `MembershipAttack`.
 
     Raises:
+        TypeError: if members are not boolean.
         ValueError: if shapes differ, a score is NaN, members or non-members are missing, or a
             rate is outside (0, 1).
 
@@ -122,7 +122,7 @@ def membership_attack(
     # Which row each of the flattened scores is of.
     rows = np.broadcast_to(np.arange(scores.shape[-1]), scores.shape)
     inside, outside = scores[members], scores[~members]
-    auc, low, high = _auc(inside, outside, rows[members], rows[~members])
+    area = auc_estimate(inside, outside, inside_rows=rows[members], outside_rows=rows[~members])
     fpr, tpr, thresholds = _roc(inside, outside)
     points = tuple(
         _point(wanted, fpr, tpr, thresholds, (inside, rows[members]), (outside, rows[~members]))
@@ -131,9 +131,9 @@ def membership_attack(
     independent = [np.unique(rows[mask]).size for mask in (members, ~members)]
     chance = _KOLMOGOROV_95 * math.sqrt(sum(1 / count for count in independent))
     return MembershipAttack(
-        auc=auc,
-        auc_low=low,
-        auc_high=high,
+        auc=area.value,
+        auc_low=area.low,
+        auc_high=area.high,
         advantage=float(np.max(tpr - fpr)),
         advantage_at_chance=min(1.0, chance),
         points=points,
@@ -196,6 +196,8 @@ def _checked(scores, members, rates):
             "scores and members must both be [N] or [models, N], got "
             f"{scores.shape} and {members.shape}"
         )
+    if members.dtype != bool:
+        raise TypeError(f"members must be boolean, got {members.dtype}: 0 and 1 would be indices")
     if np.isnan(scores).any():
         position = tuple(int(index) for index in np.argwhere(np.isnan(scores))[0])
         raise ValueError(f"scores holds a NaN at {position}; leave such rows out and say so")
@@ -209,45 +211,6 @@ def _checked(scores, members, rates):
     return scores, members
 
 
-def _auc(inside, outside, inside_rows, outside_rows):
-    """The AUC and the ends of its interval."""
-    beaten, beating = _placements(inside, outside), 1 - _placements(outside, inside)
-    auc = float(beaten.mean())
-    variance = _clustered_variance(auc, (beaten, inside_rows), (beating, outside_rows))
-    # Below the rounding of a mean of many shares there is no variance to speak of.
-    if not variance > 1e-18 or not 0 < auc < 1:
-        pairs = min(np.unique(inside_rows).size, np.unique(outside_rows).size)
-        found = wilson_interval(auc * pairs, float(pairs))
-        return auc, float(found.low), float(found.high)
-    centre = math.log(auc / (1 - auc))
-    half = _Z_95 * math.sqrt(variance) / (auc * (1 - auc))
-    low, high = (0.5 * (1 + math.tanh(0.5 * end)) for end in (centre - half, centre + half))
-    return auc, low, high
-
-
-def _placements(scores, others):
-    """Of each score the share of the others that it beats, ties half."""
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, scores, "left")
-    return 0.5 * (below + np.searchsorted(ordered, scores, "right")) / others.size
-
-
-def _clustered_variance(auc, members, others):
-    """Obuchowski's variance of an AUC whose scores come in rows; DeLong's where a row has one."""
-    rows = 1 + max(members[1].max(), others[1].max())
-    deviations, count = [], []
-    for placements, row in (members, others):
-        deviations.append(np.bincount(row, placements - auc, minlength=rows))
-        count.append(np.unique(row).size)
-    if min(count) < 2:
-        return 0.0
-    m, n = len(members[0]), len(others[0])
-    squares = [np.sum(d**2) * c / (c - 1) for d, c in zip(deviations, count, strict=True)]
-    drawn = np.unique(np.concatenate([members[1], others[1]])).size
-    product = np.sum(deviations[0] * deviations[1]) * drawn / (drawn - 1)
-    return squares[0] / m**2 + squares[1] / n**2 + 2 * product / (m * n)
-
-
 def _roc(inside, outside):
     """FPR and TPR of "score ≥ threshold", from the highest threshold down, after (0, 0)."""
     thresholds = np.unique(np.concatenate([inside, outside]))[::-1]
@@ -256,7 +219,8 @@ def _roc(inside, outside):
         for scores in (outside, inside)
     ]
     fpr, tpr = (np.concatenate([[0.0], rate]) for rate in rates)
-    return fpr, tpr, np.concatenate([[np.inf], thresholds])
+    # No score reaches NaN, while one of +inf would reach an infinite threshold.
+    return fpr, tpr, np.concatenate([[np.nan], thresholds])
 
 
 def _point(wanted, fpr, tpr, thresholds, members, others):

@@ -11,10 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.audit.class_scores import log_softmax, read_logits
-from xentjax.audit.estimate import Estimate, share
+from xentjax.audit.estimate import Z_95, Estimate, share
 from xentjax.metrics.ranking import roc_auc
-
-_Z = 1.959964  # of a two-sided 95 % interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +219,7 @@ def _auroc(inside: np.ndarray, outside: np.ndarray) -> Estimate:
     def reached(area: float) -> bool:
         between = (1 - area) / (2 - area) + area / (1 + area)
         variance = area * (1 - area) * (1 + ((m + n) / 2 - 1) * between) / (m * n)
-        return abs(value - area) <= _Z * math.sqrt(variance)
+        return abs(value - area) <= Z_95 * math.sqrt(variance)
 
     return Estimate(value, _end(value, 0.0, reached), _end(value, 1.0, reached))
 

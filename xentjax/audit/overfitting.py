@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
-from xentjax.audit.estimate import Estimate, percentiles
-from xentjax.losses.softmax import softmax_cross_entropy
-from xentjax.metrics.intervals import bootstrap_interval, wilson_interval
+from xentjax.audit.class_scores import read_class_scores
+from xentjax.audit.estimate import Estimate, percentiles, share
+from xentjax.metrics.intervals import bootstrap_interval
 
 
 class Outcomes(NamedTuple):
@@ -100,27 +100,24 @@ def outcomes(logits: Num[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> O
     """Cross-entropy and hit of each row.
 
     Args:
-        logits: real scores [N, C].
+        logits: real scores [N, C], finite.
         labels: class indices [N].
 
     Returns:
-        `Outcomes`: nats, and whether the highest score was the label's.
+        `Outcomes`: nats in double precision, and whether the highest score was the label's.
 
     Raises:
-        ValueError: there are no rows, shapes do not fit, or a label is outside [0, C).
+        TypeError: labels are not integers.
+        ValueError: there are no rows or a single class, shapes do not fit, a logit is not finite,
+            or a label is outside [0, C).
 
     Example:
         >>> scored = outcomes(np.log([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 0]))
         >>> scored.losses.round(4).tolist(), scored.hits.tolist()  # −log 0.5, −log 0.2
         ([0.6931, 1.6094], [True, False])
     """
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
-        raise ValueError(
-            "logits must be [N, C] and labels [N] with at least one row, got shapes "
-            f"{logits.shape} and {labels.shape}"
-        )
-    losses = softmax_cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
-    return Outcomes(np.asarray(losses, np.float64), logits.argmax(-1) == labels)
+    scores = read_class_scores(logits, labels)
+    return Outcomes(scores.losses, scores.correct)
 
 
 def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> References:
@@ -145,9 +142,9 @@ def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> Referenc
     """
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels must be some class indices in [0, {classes}), got {labels}")
-    share = np.bincount(labels) / len(labels)
-    share = share[share > 0]
-    return References(math.log(classes), float(abs(share @ np.log(share))))
+    prior = np.bincount(labels) / len(labels)
+    prior = prior[prior > 0]
+    return References(math.log(classes), float(abs(prior @ np.log(prior))))
 
 
 def generalization(
@@ -161,10 +158,10 @@ def generalization(
 ) -> Generalization:
     r"""Loss and accuracy of three splits and the gaps between training and test, with intervals.
 
-    Losses have percentile bootstrap intervals; for the gap each split is resampled on its own,
-    since no row is in both. Hits that are yes or no have Wilson's interval, and their gap
-    Newcombe's, which combines the two and stays honest where every row was right: with the rates
-    p, q and their intervals [l, u], [l', u']
+    Losses have percentile bootstrap intervals (NaN for a single row); for the gap each split is
+    resampled on its own, since no row is in both. Hits that are yes or no have Wilson's interval,
+    and their gap Newcombe's, which combines the two and stays honest where every row was right:
+    with the rates p, q and their intervals [l, u], [l', u']
 
         p − q − √((p − l)² + (u' − q)²)  to  p − q + √((u − p)² + (q − l')²)
 
@@ -198,19 +195,20 @@ def generalization(
     """
     named = {"train": train, "validation": validation, "test": test}
     keys = jax.random.split(jax.random.key(seed), 3)
-    scored, losses, shares = [], [], []
+    scored, losses, hits = [], [], []
     for key, (name, split) in zip(keys, named.items(), strict=True):
         _check(name, split)
-        loss, share = _resampled_means(key, split, resamples)
+        loss, hit = _resampled_means(key, split, resamples)
         losses.append(loss)
-        shares.append(share)
-        accuracy = _share(split.hits) if split.hits.dtype == bool else percentiles(*share)
+        hits.append(hit)
+        whole = split.hits.dtype == bool
+        accuracy = share(int(split.hits.sum()), split.hits.size) if whole else percentiles(*hit)
         scored.append(SplitScores(name, len(split.losses), percentiles(*loss), accuracy))
     counted = train.hits.dtype == bool and test.hits.dtype == bool
     if counted:
         accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
     else:
-        accuracy_gap = percentiles(*(a - b for a, b in zip(shares[0], shares[2], strict=True)))
+        accuracy_gap = percentiles(*(a - b for a, b in zip(hits[0], hits[2], strict=True)))
     loss_gap = percentiles(*(a - b for a, b in zip(losses[2], losses[0], strict=True)))
     return Generalization(tuple(scored), loss_gap, accuracy_gap, references, counted)
 
@@ -232,7 +230,8 @@ def split_size(found: Estimate, rows: int, *, bound: float = 0.0) -> SplitSize:
     """
     side = found.high - found.value if found.value < bound else found.value - found.low
     distance = abs(found.value - bound)
-    needed = math.ceil(rows * (side / distance) ** 2 - 1e-9) if distance > 0 else None
+    known = distance > 0 and math.isfinite(side)
+    needed = math.ceil(rows * (side / distance) ** 2 - 1e-9) if known else None
     return SplitSize(side, distance, side < distance, needed)
 
 
@@ -257,17 +256,14 @@ def _resampled_means(key: jax.Array, split: Outcomes, resamples: int) -> list:
     centre = values.mean(axis=0)
     shifted = jnp.asarray(values - centre[None, :], jnp.float32)
     found = bootstrap_interval(key, _column_means, shifted, resamples=resamples)
-    resampled = np.asarray(found.resampled, np.float64)
+    # Resamples of a single row are all alike, and say nothing of how well its mean is known.
+    alone = np.nan if len(values) < 2 else 0.0
+    resampled = np.asarray(found.resampled, np.float64) + alone
     return [(float(c), c + column) for c, column in zip(centre, resampled.T, strict=True)]
 
 
 def _column_means(values: jax.Array) -> jax.Array:
     return values.mean(axis=0)
-
-
-def _share(hits: np.ndarray) -> Estimate:
-    low, high = wilson_interval(int(hits.sum()), len(hits))
-    return Estimate(float(hits.mean()), float(low), float(high))
 
 
 def _difference(p: Estimate, q: Estimate) -> Estimate:

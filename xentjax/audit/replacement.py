@@ -1,22 +1,13 @@
 """Replaced input: what a language model loses as tokens that it reads are replaced at random."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from xentjax.audit.estimate import Estimate, bootstrap_mean
 from xentjax.audit.token_losses import window_losses
-from xentjax.metrics.intervals import bootstrap_interval
-
-
-class ReplacementLoss(NamedTuple):
-    """The loss in nats per token with its 95 % bootstrap interval over windows."""
-
-    value: float
-    low: float
-    high: float
 
 
 def replace_at_random(
@@ -50,7 +41,7 @@ def replacement_losses(
     *,
     choices: Int[np.ndarray, " choices"],
     seed: int = 0,
-) -> tuple[ReplacementLoss, ...]:
+) -> tuple[Estimate, ...]:
     """The loss of windows whose input, but not what is to be predicted, is damaged.
 
     Args:
@@ -62,7 +53,7 @@ def replacement_losses(
             replaced at every larger one.
 
     Returns:
-        The loss at every share, with the bootstrap interval over windows.
+        The loss in nats per token at every share, with the bootstrap interval over windows.
 
     Raises:
         ValueError: if a share is outside [0, 1] or windows hold fewer than two tokens.
@@ -77,17 +68,11 @@ def replacement_losses(
     return tuple(found)
 
 
-def mean_over_windows(losses: Float[np.ndarray, "windows time"], *, seed: int) -> ReplacementLoss:
+def mean_over_windows(losses: Float[np.ndarray, "windows time"], *, seed: int) -> Estimate:
     """The mean loss with a bootstrap interval that draws whole windows, for tokens hang together.
 
     Example:
         >>> mean_over_windows(np.ones((4, 2), np.float32), seed=0).high
         1.0
     """
-    means = losses.mean(axis=1, dtype=np.float64).astype(np.float32)[:, None]
-    found = bootstrap_interval(jax.random.key(seed), _mean, means)
-    return ReplacementLoss(*(float(part) for part in found[:3]))
-
-
-def _mean(values):
-    return values.mean()
+    return bootstrap_mean(losses.mean(axis=1, dtype=np.float64), seed=seed)

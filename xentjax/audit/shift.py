@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, Shaped
 
+from xentjax.audit.auc import auc_estimate
 from xentjax.audit.cross_validation import out_of_fold_logits
-from xentjax.metrics import bootstrap_interval, roc_auc
+from xentjax.audit.estimate import Estimate
 
 # Up to this many cells the lattice paths of the exact p-value are counted.
 _EXACT_CELLS = 4_000_000
@@ -143,8 +143,8 @@ def two_sample_classifier(
     from and trains anew, all in one cohort of (1 + permutations) · folds models. The p-value is
     (1 + how many of the null reach the AUC) / (1 + permutations).
 
-    The interval is a bootstrap of rows with the models held fixed: it says how well this AUC is
-    known, and a little less than how much other splits of the data would give. A linear model
+    The interval is that of `auc_estimate`, with the models held fixed: it says how well this AUC
+    is known, and a little less than how much other splits of the data would give. A linear model
     sees shifts of means and of linear mixtures, not of spreads alone; there see
     `kolmogorov_smirnov`.
 
@@ -154,7 +154,7 @@ def two_sample_classifier(
         folds: of the cross-validation.
         permutations: of the null; 19 allow a p-value of 0.05.
         steps: optimizer steps of each model.
-        seed: of folds, trainings, permutations and the bootstrap.
+        seed: of folds, trainings and permutations.
 
     Returns:
         `TwoSampleClassifier`.
@@ -189,11 +189,14 @@ def two_sample_classifier(
         together=1,  # so small that side by side they only wait for their gathers
     )
     scores = logits[..., 1] - logits[..., 0]
-    null = np.array([float(roc_auc(s, row)) for s, row in zip(scores[1:], labels[1:], strict=True)])
-    found = bootstrap_interval(jax.random.key(seed), roc_auc, scores[0], sets.astype(np.int32))
-    auc = float(found.estimate)
+    null = np.array([_auc(s, row).value for s, row in zip(scores[1:], labels[1:], strict=True)])
+    auc, low, high = _auc(scores[0], sets)
     p_value = (1 + int((null >= auc).sum())) / (1 + permutations)
-    return TwoSampleClassifier(auc, float(found.low), float(found.high), null, p_value)
+    return TwoSampleClassifier(auc, low, high, null, p_value)
+
+
+def _auc(scores: np.ndarray, sets: np.ndarray) -> Estimate:
+    return auc_estimate(scores[sets == 1], scores[sets == 0])
 
 
 def _linear_of(features: int):
@@ -241,6 +244,11 @@ def _share_of_paths_below(distance: float, n: int, m: int) -> float:
 
 
 def _check(first: np.ndarray, second: np.ndarray) -> None:
+    if first.ndim != 2 or second.ndim != 2:
+        raise ValueError(
+            f"first and second must be [rows, features], got shapes {first.shape} and "
+            f"{second.shape}; make rows of several axes flat"
+        )
     if first.shape[1] != second.shape[1]:
         raise ValueError(
             f"second must have {first.shape[1]} features like first, got {second.shape[1]}"

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from xentjax.audit.estimate import share
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.metrics.ranking import roc_auc
 
@@ -128,10 +129,14 @@ def membership_auc(
         )
     if not (np.isfinite(members).all() and np.isfinite(others).all()):
         raise ValueError("members and others must be finite scores")
-    found = bootstrap_interval(
-        jax.random.key(seed), _auc, jnp.asarray(members), jnp.asarray(others)
-    )
+    # Ranks keep apart what float32 would round together.
+    ranks = np.unique(np.concatenate([members, others]), return_inverse=True)[1]
+    halves = np.split(ranks.astype(np.float32), 2)
+    found = bootstrap_interval(jax.random.key(seed), _auc, *halves)
     auc, low, high = (float(part) for part in found[:3])
+    if auc in (0.0, 1.0):
+        # Resamples of what is told apart wholly are all alike; what is known is how many there are.
+        _, low, high = share(auc * len(members), len(members))
     return TextMembership(auc, low, high, len(members))
 
 

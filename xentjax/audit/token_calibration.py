@@ -5,17 +5,17 @@ token, because tokens that stand together are wrong together.
 """
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
 from xentjax.audit.bins import equal_mass_cells
-from xentjax.audit.calibration import ReliabilityDiagram
+from xentjax.audit.calibration import ReliabilityDiagram, check_at_least, root, root_estimate
 from xentjax.audit.class_scores import log_softmax
-from xentjax.audit.estimate import Estimate, percentiles, shares
+from xentjax.audit.estimate import Z_95, Estimate, percentiles, shares
 from xentjax.audit.scaling import TemperatureScaling, fit_temperature
 from xentjax.audit.token_predictions import TokenLogits, TokenPredictions
 
-_Z = 1.959964  # of a two-sided 95 % interval
 _NULL_DRAWS = 300
 
 
@@ -81,7 +81,8 @@ def measure_token_calibration(
         A `TokenCalibration`.
 
     Raises:
-        ValueError: there are fewer than two passages, or a number is not finite.
+        ValueError: there are fewer than two passages, a number is not finite, or an option is out
+            of range.
 
     Example:
         >>> sure = np.full((2, 4), 0.75)
@@ -101,6 +102,8 @@ def measure_token_calibration(
             f"found must hold finite numbers of at least 2 passages, got shape {sure.shape}; "
             "give a longer text, or look for NaN in the model"
         )
+    check_at_least(1, bins=bins, diagram_bins=diagram_bins)
+    check_at_least(2, resamples=resamples)
     rng = np.random.default_rng(seed)
     weights = _resampled(rng, len(sure), resamples)
     error, chance = _error(sure, hits, bins, weights, rng)
@@ -167,7 +170,7 @@ def fit_token_temperature(tokens: TokenLogits) -> tuple[TemperatureScaling, Esti
     variance = (p * (logits - mean[:, None]) ** 2).sum()
     sums = np.bincount(groups, mean - logits[np.arange(len(logits)), tokens.labels])
     error = np.sqrt(count / (count - 1) * (sums**2).sum()) / variance
-    reach = np.exp(_Z * temperature * error)
+    reach = np.exp(Z_95 * temperature * error)
     return scaling, Estimate(temperature, float(temperature / reach), float(temperature * reach))
 
 
@@ -187,26 +190,24 @@ def _error(sure, hits, bins, weights, rng) -> tuple[Estimate, float]:
     passages = len(sure)
     # A bin needs some tokens of several passages for its variance.
     cells = equal_mass_cells(sure.reshape(-1), max(1, min(bins, sure.size // 5)))
-    width = int(cells.max()) + 1
-    cells = cells + width * np.repeat(np.arange(passages), sure.shape[1])
-
-    def sums(values):
-        return np.bincount(cells, values, passages * width).reshape(passages, width)
-
-    count, whole = sums(np.ones(sure.size)), np.ones((1, passages))
-    gaps = sums((sure - hits).reshape(-1))
+    sums = partial(_by_passage, cells.reshape(sure.shape), int(cells.max()) + 1)
+    count, whole = sums(np.ones(sure.shape)), np.ones((1, passages))
+    gaps = sums(sure - hits)
     square, truth = (float(x[0]) for x in _squares(whole, count, gaps))
     resampled = _squares(weights, count, gaps)[0]
     drawn = [
-        _squares(whole, count, sums((sure - (rng.random(sure.shape) < sure)).reshape(-1)))[0][0]
+        _squares(whole, count, sums(sure - (rng.random(sure.shape) < sure)))[0][0]
         for _ in range(_NULL_DRAWS)
     ]
     chance = float(np.quantile(drawn, 0.95))
-    lowest, highest = np.quantile(resampled, [0.025, 0.975])
-    # To a resample the text is the truth, and its noise is part of that truth.
-    low = 0.0 if square <= chance else min(square - (highest - truth), square)
-    high = max(square - (lowest - truth), square)
-    return Estimate(_root(square), _root(low), _root(high)), _root(chance)
+    return root_estimate(square, resampled, truth, chance), root(chance)
+
+
+def _by_passage(cells: np.ndarray, bins: int, values: np.ndarray) -> np.ndarray:
+    """The sums of values in each bin, passage by passage: [P, L] → [P, bins]."""
+    rows = len(cells)
+    places = cells + bins * np.arange(rows)[:, None]
+    return np.bincount(places.ravel(), values.ravel(), rows * bins).reshape(rows, bins)
 
 
 def _squares(weights, count, gaps) -> tuple[np.ndarray, np.ndarray]:
@@ -226,18 +227,13 @@ def _squares(weights, count, gaps) -> tuple[np.ndarray, np.ndarray]:
 def _diagram(sure, hits, bins, weights) -> ReliabilityDiagram:
     """Whiskers over passages, and never shorter than those of as many tokens by themselves."""
     cells = np.minimum((sure * bins).astype(int), bins - 1)
-    inside = cells[:, :, None] == np.arange(bins)[None, None, :]
-    count, came = inside.sum(axis=1), (inside & hits[:, :, None]).sum(axis=1)
-    total = count.sum(axis=0)
-    accuracy, low, high = shares(came.sum(axis=0), total)
+    count, came, said = (_by_passage(cells, bins, x) for x in (np.ones(sure.shape), hits, sure))
+    total = count.sum(axis=0).astype(np.int64)
+    accuracy, low, high = shares(came.sum(axis=0).astype(np.int64), total)
     with np.errstate(invalid="ignore", divide="ignore"):
-        confidence = (inside * sure[:, :, None]).sum(axis=(0, 1)) / total
+        confidence = said.sum(axis=0) / total
         resampled = (weights @ came) / (weights @ count)
     for cell in np.flatnonzero(total):
         over = percentiles(accuracy[cell], resampled[:, cell])
         low[cell], high[cell] = np.fmin(low[cell], over.low), np.fmax(high[cell], over.high)
     return ReliabilityDiagram(total, confidence, accuracy, low, high)
-
-
-def _root(square: float) -> float:
-    return float(np.sqrt(max(square, 0.0)))

@@ -8,9 +8,10 @@ import numpy as np
 from flax import nnx
 
 from xentjax.audit.attention import trace_attention
+from xentjax.audit.estimate import Estimate
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
-from xentjax.audit.replacement import ReplacementLoss, replacement_losses
+from xentjax.audit.replacement import replacement_losses
 from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
 from xentjax.audit.sections.finding import Finding, make_section
 from xentjax.losses.softmax import softmax_cross_entropy
@@ -120,7 +121,7 @@ def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Finding
     )
 
 
-def _verdict(judged: ReplacementLoss, unigram: float) -> Verdict:
+def _verdict(judged: Estimate, unigram: float) -> Verdict:
     if judged.high < unigram:
         return "good"
     return "act" if judged.low > unigram else "watch"

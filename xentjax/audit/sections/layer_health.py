@@ -7,8 +7,9 @@ import jax
 import numpy as np
 from flax import nnx
 
-from xentjax.audit.activations import GradientRatio, Layer, gradient_ratio, layer_sizes
+from xentjax.audit.activations import Layer, gradient_ratio, layer_sizes
 from xentjax.audit.classifier import Classifier
+from xentjax.audit.estimate import Estimate
 from xentjax.audit.section import Grid, Measure, Verdict, picture
 from xentjax.audit.sections.part import Part
 from xentjax.plots.layers import draw_layers
@@ -66,7 +67,7 @@ def _dead_measure(layers: Sequence[Layer]) -> list[Measure]:
     return [Measure(name, share, unit="share", good=f"below {_DEAD_WATCH:.0%}", verdict=verdict)]
 
 
-def _ratio_measure(ratio: GradientRatio) -> Measure:
+def _ratio_measure(ratio: Estimate) -> Measure:
     # Symmetric: growing a hundredfold is as bad as shrinking.
     inner = ratio.high < 1 / _RATIO_WATCH and ratio.low > _RATIO_WATCH
     outer = ratio.high < _RATIO_ACT or ratio.low > 1 / _RATIO_ACT
