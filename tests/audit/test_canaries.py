@@ -32,9 +32,25 @@ def test_a_model_without_preference_exposes_nothing():
 def test_the_cheapest_of_all_is_bounded_from_below_by_the_sample():
     found = exposure_of_losses(np.array([0.0]), np.ones(1023), space=2**30)
     assert found.bits[0] == pytest.approx(10)  # log2 1024
-    # Wilson: at most z² / (1023 + z²) = 3.8415 / 1026.84 of them are cheaper.
-    assert found.low[0] == pytest.approx(-np.log2(3.8415 / 1026.8415), abs=1e-3)
+    # Where 1 − 0.025^(1/1023) or more of them were cheaper, none would be drawn once in 40.
+    assert found.low[0] == pytest.approx(-np.log2(1 - 0.025 ** (1 / 1023)), abs=1e-9)
     assert found.high[0] == pytest.approx(30)
+
+
+def test_intervals_hold_the_exposure_of_every_rank_and_not_only_on_average():
+    drawn, space = 600, 10**6
+    counts = np.arange(31)
+    # An alternative that is no dearer costs 0: the k-th canary has k of them in the sample.
+    alternatives = np.arange(drawn, dtype=float)
+    found = exposure_of_losses(counts - 0.5, alternatives, space=space)
+    assert ((found.low <= found.bits) & (found.bits <= found.high)).all()
+    for rank in (1, 100, 270, 290, 500, 3000, 10000):
+        truth = np.log2(space / rank)
+        held = (found.low - 1e-9 <= truth) & (truth <= found.high + 1e-9)
+        # Of ranks so low more than 30 are drawn with probability below 1e-12.
+        chance = stats.binom.pmf(counts, drawn, rank / space)[held].sum()
+        # Wilson's interval holds rank 270 with probability 0.85.
+        assert chance >= 0.95
 
 
 def test_sampled_intervals_cover_the_exact_exposure():
@@ -47,7 +63,7 @@ def test_sampled_intervals_cover_the_exact_exposure():
     draws = [exposure_of_losses(canaries, rng.choice(losses, 600), space=space) for _ in range(300)]
     for k in range(len(ranks)):
         covered = sum(d.low[k] - 1e-6 <= truth[k] <= d.high[k] + 1e-6 for d in draws)
-        # Binomial(300, 0.95) is below 269 with probability 1e-4; Wilson wavers about 0.95.
+        # Binomial(300, 0.95) is below 269 with probability 1e-4.
         assert covered >= 269
 
 

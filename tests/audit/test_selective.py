@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xentjax.audit.selective import _at_most, choose_threshold, risk_coverage, select
+from xentjax.audit.selective import choose_threshold, risk_coverage, select
 
 
 def brute_force(confidence, correct):
@@ -67,12 +67,6 @@ def test_without_information_the_area_is_the_error_rate():
     # Percentile intervals of 100 rows hold the truth somewhat less than 95 % of the time; at 90 %,
     # fewer than 14 of 20 come in 0.2 % of cases.
     assert inside >= 14
-
-
-@pytest.mark.parametrize(("successes", "n", "rate"), [(0, 10, 0.1), (5, 300, 0.05), (40, 40, 0.9)])
-def test_the_binomial_tail_is_scipys(successes, n, rate):
-    wanted = stats.binom.cdf(successes, n, rate)
-    np.testing.assert_allclose(_at_most(successes, n, rate), wanted, rtol=1e-10)
 
 
 def rows(rng, n):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from xentjax.audit.binomial import exact_share
 from xentjax.audit.token_losses import passage_losses
 from xentjax.data.canaries import CanaryFormat
-from xentjax.metrics.intervals import wilson_interval
 
 # The mean of −log2 U for U uniform in (0, 1]: the exposure of a secret that nobody planted.
 CHANCE_BITS = 1 / math.log(2)
@@ -52,10 +52,11 @@ def exposure_of_losses(
     r"""Exposure from losses: log2 |R| − log2 rank, exact or from a sample of the alternatives.
 
     With the rank r of a canary among all of R, exposure = log2 |R| − log2 r. If only M of them were
-    drawn and k cost no more than the canary, r / |R| is about (k + 1) / (M + 1), and its Wilson
-    interval gives that of the exposure. A tie counts against the canary. A secret that the model
-    was never shown has any rank with equal chance: 1/ln 2 = 1.44 bits on average, and b bits or
-    more with probability 2⁻ᵇ.
+    drawn and k cost no more than the canary, r / |R| is about (k + 1) / (M + 1), and Clopper and
+    Pearson's interval of the share r / |R| gives that of the exposure, which falls with it: it
+    holds in at least 95 of 100 samples, for the lowest ranks too. A tie counts against the canary.
+    A secret that the model was never shown has any rank with equal chance: 1/ln 2 = 1.44 bits on
+    average, and b bits or more with probability 2⁻ᵇ.
 
     Args:
         losses: [K] nats, log-perplexities of the canaries.
@@ -93,10 +94,9 @@ def exposure_of_losses(
         low = high = bits
     else:
         bits = np.log2(drawn + 1) - np.log2(no_dearer + 1)
-        share = wilson_interval(no_dearer, np.full_like(no_dearer, drawn))
+        ranks = np.array([exact_share(int(k), drawn) for k in no_dearer])
         # No rank is below 1 of |R|, whatever the sample says.
-        least, most = (np.maximum(np.asarray(end, np.float64), 1 / space) for end in share)
-        low, high = 0.0 - np.log2(most), 0.0 - np.log2(least)
+        high, low = 0.0 - np.log2(np.maximum(ranks[:, 1:], 1 / space)).T
     bits = np.minimum(bits, math.log2(space))
     return Exposure(losses, alternatives, space, bits, low, high, exhaustive)
 

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Array, Num, Shaped
 
+from xentjax.audit.binomial import at_most
 from xentjax.audit.estimate import Estimate, share
 
 _GRID = 20  # coverages that are tried for a threshold
@@ -189,7 +190,7 @@ def choose_threshold(
         if decided.sum() < needed:
             continue
         mistakes = int((decided & ~correct).sum())
-        if _at_most(mistakes, int(decided.sum()), 1 - accuracy) > mistrust:
+        if at_most(mistakes, int(decided.sum()), 1 - accuracy) > mistrust:
             break
         found = float(threshold)
     return ConfidenceThreshold(found, accuracy, n, needed)
@@ -241,15 +242,6 @@ def _risks(groups: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _areas(risk: np.ndarray, best: np.ndarray) -> tuple[float, float]:
     """AURC and its excess, which a rounding may not make negative."""
     return float(risk.mean()), max(float((risk - best).mean()), 0.0)
-
-
-def _at_most(successes: int, n: int, rate: float) -> float:
-    """P(Bin(n, rate) ≤ successes), in double precision."""
-    total = 0.0
-    for k in range(successes + 1):
-        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-        total += math.exp(ways + k * math.log(rate) + (n - k) * math.log1p(-rate))
-    return min(total, 1.0)
 
 
 def _read(confidence, correct) -> tuple[np.ndarray, np.ndarray]:
