@@ -91,6 +91,20 @@ def test_many_steps_beat_one_and_one_beats_chance():
     assert signs.flat[0] == 0
 
 
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_a_scale_that_is_one_number_multiplies_epsilon(name):
+    twice = attack_curve(net, X, NET_Y, [0.1], ATTACKS[name], scale=2.0)
+    np.testing.assert_array_equal(
+        twice.right, attack_curve(net, X, NET_Y, [0.2], ATTACKS[name]).right
+    )
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_a_model_that_gives_nan_does_not_pass_for_robust(name):
+    with pytest.raises(ValueError, match="must be finite"):
+        ATTACKS[name](lambda x: jnp.where(x > 3, jnp.nan, x) @ W, X, Y, 0.5)
+
+
 def test_accuracy_falls_to_nothing_for_a_change_without_bounds():
     found = attack_curve(net, X, NET_Y, [0.0, 4.0], partial(pgd, key=KEY, steps=40))
     assert found.accuracy[0] == 1

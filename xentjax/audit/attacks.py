@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from xentjax.audit.attack_ball import CUBE, SPHERE
 from xentjax.audit.attack_box import (
     Bound,
     attack_slopes,
@@ -19,7 +20,7 @@ from xentjax.audit.attack_box import (
     further,
     read_box,
 )
-from xentjax.audit.probe import Labels, Predict, Rows, like_rows
+from xentjax.audit.probe import Labels, Predict, Rows, require_finite
 
 
 def fgsm(
@@ -52,7 +53,8 @@ def fgsm(
 
     Raises:
         TypeError: features are not floating point.
-        ValueError: shapes do not fit, a label is out of range, or epsilon is negative.
+        ValueError: shapes do not fit, a label is out of range, epsilon is negative, or the model
+            gives NaN.
 
     Example:
         >>> w = jnp.array([[1.0, 0.0], [-2.0, 0.0]])
@@ -64,7 +66,7 @@ def fgsm(
         I. Goodfellow, J. Shlens, C. Szegedy, Explaining and Harnessing Adversarial Examples, 2015.
     """
     box, y = read_box(predict, features, labels, epsilon, low, high)
-    return np.asarray(_fgsm(predict, box, y))
+    return require_finite(_fgsm(predict, box, y), "changed features")
 
 
 def pgd(
@@ -116,7 +118,7 @@ def pgd(
     """
     _check_steps(steps, step_share)
     box, y = read_box(predict, features, labels, epsilon, low, high)
-    return np.asarray(_pgd(predict, box, y, key, step_share, steps=steps))
+    return _known(*_climbed(predict, box, y, key, step_share, ball=CUBE, steps=steps))
 
 
 def pgd_l2(
@@ -174,7 +176,7 @@ def pgd_l2(
     box, y = read_box(
         predict, features, labels, np.broadcast_to(wide, np.shape(features)), low, high
     )
-    return np.asarray(_pgd_l2(predict, box, y, radius, key, step_share, steps=steps))
+    return _known(*_climbed(predict, box, y, key, step_share, ball=SPHERE, steps=steps))
 
 
 def random_signs(
@@ -218,7 +220,7 @@ def random_signs(
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
     box, y = read_box(predict, features, labels, epsilon, low, high)
-    return np.asarray(_random_signs(predict, box, y, jax.random.split(key, draws)))
+    return _known(*_random_signs(predict, box, y, jax.random.split(key, draws)))
 
 
 def _check_steps(steps, step_share):
@@ -233,53 +235,26 @@ def _fgsm(predict, box, labels):
     return clipped(box.rows + box.epsilon * jnp.sign(attack_slopes(predict, box.rows, labels)), box)
 
 
-@partial(jax.jit, static_argnames=("predict", "steps"))
-def _pgd(predict, box, labels, key, step_share, *, steps):
-    def step(x):
-        return clipped(
-            x + step_share * box.epsilon * jnp.sign(attack_slopes(predict, x, labels)), box
-        )
-
-    start = clipped(
-        box.rows + box.epsilon * jax.random.uniform(key, box.rows.shape, minval=-1, maxval=1), box
-    )
-    return _climbed(predict, box.rows, labels, start, step, steps)
-
-
-@partial(jax.jit, static_argnames=("predict", "steps"))
-def _pgd_l2(predict, box, labels, radius, key, step_share, *, steps):
-    reach = like_rows(radius, box.rows)
-
-    def project(x):
-        away = x - box.rows
-        shrunk = box.rows + away * jnp.minimum(1, reach / jnp.maximum(_lengths(away), 1e-30))
-        # Clipping only shortens what is away, for the row itself lies inside.
-        return jnp.clip(shrunk, box.low, box.high)
-
-    def step(x):
-        slopes = attack_slopes(predict, x, labels)
-        return project(x + step_share * reach * slopes / jnp.maximum(_lengths(slopes), 1e-30))
-
-    direction = jax.random.normal(key, box.rows.shape)
-    start = project(box.rows + reach * direction / jnp.maximum(_lengths(direction), 1e-30))
-    return _climbed(predict, box.rows, labels, start, step, steps)
-
-
-def _lengths(x):
-    return jnp.sqrt((x**2).sum(axis=tuple(range(1, x.ndim)), keepdims=True))
-
-
-def _climbed(predict, rows, labels, start, step, steps):
-    """The point furthest on the wrong side of all that are visited."""
+@partial(jax.jit, static_argnames=("predict", "ball", "steps"))
+def _climbed(predict, box, labels, key, step_share, *, ball, steps):
+    """The point furthest on the wrong side of all that are visited, and its lead."""
 
     def advance(carry, _):
         x, best, lead = carry
-        x = step(x)
+        way = ball.steepest(attack_slopes(predict, x, labels))
+        x = ball.nearest(x + step_share * box.epsilon * way, box)
         return (x, *further(predict, labels, x, best, lead)), None
 
-    first = further(predict, labels, start, rows, excess(predict, rows, labels))
-    (_, best, _), _ = jax.lax.scan(advance, (start, *first), None, length=steps)
-    return best
+    start = ball.nearest(box.rows + box.epsilon * ball.draw(key, box.rows.shape), box)
+    first = further(predict, labels, start, box.rows, excess(predict, box.rows, labels))
+    (_, best, lead), _ = jax.lax.scan(advance, (start, *first), None, length=steps)
+    return best, lead
+
+
+def _known(best, lead) -> np.ndarray:
+    """The points, unless a model that gives NaN only looks as if it could not be attacked."""
+    require_finite(lead, "leads of the wrong classes")
+    return np.asarray(best)
 
 
 @partial(jax.jit, static_argnames="predict")
@@ -290,4 +265,4 @@ def _random_signs(predict, box, labels, keys):
 
     # Not the row itself: one draw is noise and not the better of noise and none.
     nothing = (box.rows, jnp.full(len(box.rows), -jnp.inf))
-    return jax.lax.scan(draw, nothing, keys)[0][0]
+    return jax.lax.scan(draw, nothing, keys)[0]
