@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int, Shaped
 
 from xentjax.audit.cohort import train_cohort
 from xentjax.audit.estimate import Estimate, student
+from xentjax.audit.probe import require_finite
 from xentjax.losses.softmax import softmax_cross_entropy
 
 
@@ -84,12 +85,10 @@ def train_learning_curve(
     held_out_features: Shaped[np.ndarray, "M ..."],
     held_out_labels: Int[np.ndarray, " M"],
     *,
-    steps: int,
     sizes: Sequence[int] | None = None,
     repeats: int = 3,
-    batch_size: int = 64,
-    learning_rate: float = 3e-3,
     seed: int = 0,
+    **training: Any,
 ) -> LearningCurve:
     r"""Trains a model on parts of the rows, several times a size, and scores the held-out rows.
 
@@ -106,18 +105,17 @@ def train_learning_curve(
         labels: their classes.
         held_out_features: rows that nothing was chosen by.
         held_out_labels: their classes.
-        steps: optimizer steps of each training.
         sizes: rows to train on; by default N/16, N/8, … N as far as every class has about two.
         repeats: R, trainings a size, at least 2.
-        batch_size: rows a step.
-        learning_rate: the peak of the schedule.
         seed: of everything drawn.
+        **training: steps, batch_size, learning_rate and others of `train_cohort`.
 
     Returns:
         `LearningCurve`.
 
     Raises:
-        ValueError: repeats is below 2, a size out of range, or shapes do not fit.
+        ValueError: repeats is below 2, a size out of range, shapes do not fit, or a training
+            diverged.
 
     Example:
         >>> from flax import nnx
@@ -143,10 +141,8 @@ def train_learning_curve(
         features,
         labels,
         members=members,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
         seed=seed,
+        **training,
     )
     shape = len(known), repeats
     held_out, hits = _scores(cohort.logits(held_out_features), held_out_labels)
@@ -186,6 +182,7 @@ def _apportion(counts: np.ndarray, size: int) -> np.ndarray:
 
 def _scores(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Losses and hits [models, N]."""
+    require_finite(logits, "logits of a trained model")
     wanted = np.broadcast_to(labels, logits.shape[:2])
     losses = softmax_cross_entropy(jnp.asarray(logits), jnp.asarray(wanted))
     return np.asarray(losses, np.float64), logits.argmax(-1) == wanted

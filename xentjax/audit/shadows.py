@@ -61,11 +61,8 @@ def train_shadows(
     labels: Int[np.ndarray, " N"],
     *,
     models: int = 32,
-    steps: int,
-    batch_size: int = 64,
-    learning_rate: float = 3e-3,
     seed: int = 0,
-    together: int = 8,
+    **training: Any,
 ) -> Shadows:
     """Trains models on random halves of the rows and asks each of them for all rows.
 
@@ -79,12 +76,10 @@ def train_shadows(
         features: [N, …]; take training and held-out rows together.
         labels: int [N].
         models: M, even.
-        steps: optimizer steps of each. A model has but half of the rows, so that half of the steps
-            that a training on all of them makes sees each row as often.
-        batch_size: rows a step.
-        learning_rate: the peak of the schedule.
         seed: of the halves, the parameters and the orders.
-        together: how many are trained side by side.
+        **training: steps, batch_size, learning_rate and others of `train_cohort`. A model has but
+            half of the rows, so that half of the steps that a training on all of them makes sees
+            each row as often.
 
     Returns:
         `Shadows`.
@@ -113,10 +108,7 @@ def train_shadows(
         features,
         labels,
         members=members,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
         seed=seed,
-        together=together,
+        **training,
     )
     return Shadows(label_confidences(cohort.logits(features), labels), members)
