@@ -197,6 +197,16 @@ def test_bad_options_are_named(options, message):
         fit_raps(np.eye(3), np.arange(3), **options)
 
 
+def test_quantiles_that_nobody_can_mean_are_refused():
+    for alpha in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match="alpha must lie"):
+            conformal_quantile(np.arange(9.0), alpha)
+    with pytest.raises(ValueError, match="without NaN"):
+        conformal_quantile(np.array([1.0, np.nan, 2.0]), 0.4)
+    with pytest.raises(ValueError, match="without NaN, got shape"):
+        conformal_quantile(np.ones((3, 2)), 0.4)
+
+
 def test_bad_rows_are_named():
     with pytest.raises(ValueError, match="must have 3 classes"):
         fit_aps(np.eye(3), np.arange(3)).sets(np.eye(4))

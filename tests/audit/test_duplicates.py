@@ -17,6 +17,18 @@ from xentjax.audit.duplicates import (
 )
 
 
+def test_every_copy_is_found_among_rows_that_lie_closer_than_float32_tells():
+    rng = np.random.default_rng(0)
+    # 20,000 numbers in [0, 1] are 5e-5 apart; the search tells 3e-4 of the spread.
+    train = rng.random((20_000, 1))
+    found = find_leaks(train[:300], train, threshold=0.0)
+    assert found.exact.all()
+    assert found.near.all()
+    np.testing.assert_array_equal(found.twins, np.arange(300))
+    apart = find_leaks(rng.random((300, 1)), train, threshold=0.0)
+    assert not apart.exact.any()
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 1000])
 def test_neighbours_are_those_of_scipy_whatever_the_block(monkeypatch, blocks):
     rng = np.random.default_rng(0)

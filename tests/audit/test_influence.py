@@ -128,3 +128,12 @@ def test_what_does_not_fit_is_refused(net):
         gradient_influence(lambda x: x, X, Y, TESTS, TEST_Y)
     with pytest.raises(ValueError, match="gradients must be finite"):
         head_influence(X * np.float32(1e38), X, Y, X * np.float32(1e38), X, Y)
+
+
+def test_directions_of_sure_answers_do_not_underflow():
+    """Margins of 50 and 60 nats: the squares of the gradients are below float32."""
+    hidden = np.ones((2, 3), np.float32)
+    logits, labels = np.array([[50.0, 0.0], [60.0, 0.0]], np.float32), np.zeros(2, int)
+    found = head_influence(hidden, logits, labels, hidden, logits, labels)
+    # All gradients point the same way.
+    np.testing.assert_allclose(found.cosine, 1, rtol=1e-5)

@@ -130,3 +130,8 @@ def test_a_row_that_only_members_shift_is_found(shadows):
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_labels_that_are_no_integers_are_refused():
+    with pytest.raises(TypeError, match="labels must be integer"):
+        label_confidences(np.array([[1.0, 2.0]]), np.array([0.5]))

@@ -57,3 +57,8 @@ def test_what_is_no_sequence_is_refused(bad):
         sort_suffixes.__wrapped__(bad)
     with pytest.raises(ValueError, match="negative"):
         sort_suffixes(np.array([1, -1]))
+
+
+def test_the_end_of_the_text_is_no_token():
+    with pytest.raises(ValueError, match="query must not be negative"):
+        matching_lengths(sort_suffixes(np.array([1])), np.array([[1, -1]]))

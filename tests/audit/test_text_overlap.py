@@ -105,3 +105,8 @@ def test_lines_count_from_their_shortest_length_on():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_ids_beyond_the_whole_numbers_of_floats_stay_apart():
+    test, train = np.array([2**60 + 1, 5], np.uint64), np.array([2**60, 5], np.int64)
+    assert shared_windows(test, train, length=1).hits.tolist() == [False, True]

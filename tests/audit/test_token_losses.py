@@ -98,3 +98,8 @@ def test_bytes_that_are_no_text_lose_nothing():
     pieces = text_pieces(ByteTokenizer(), tokens, np.ones(5, np.float32))
     assert sum(loss for _, loss in pieces) == 5
     assert "".join(piece for piece, _ in pieces) == ByteTokenizer().decode(tokens)
+
+
+def test_tokens_that_would_wrap_around_are_refused(model):
+    with pytest.raises(ValueError, match="tokens must be below"):
+        text_losses(model, np.array([1, 2**32 + 1, 2]), block=BLOCK)

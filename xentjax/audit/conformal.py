@@ -6,13 +6,15 @@ A good model is told by small sets. Calibrate on validation, count on test (see 
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Num, Shaped
 
-from xentjax.audit.class_scores import log_softmax, read_class_scores, read_logits
+from xentjax.audit.class_scores import ClassScores, log_softmax, read_class_scores, read_logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,17 +162,14 @@ def fit_raps(
         A. N. Angelopoulos, S. Bates, J. Malik, M. I. Jordan, Uncertainty Sets for Image Classifiers
         using Conformal Prediction, 2021.
     """
-    scores = _true_scores(logits, labels, alpha, penalty, free, key)
-    classes = np.shape(logits)[1]
-    threshold = conformal_quantile(scores, alpha)
-    return ConformalPredictor(
-        thresholds=np.full(classes, threshold),
-        alpha=alpha,
-        penalty=penalty,
-        free=free,
-        randomized=key is not None,
-        rows=np.full(classes, len(scores)),
-    )
+    if not 0 <= penalty < math.inf:
+        raise ValueError(f"penalty must be at least 0, got {penalty}")
+    if free < 0:
+        raise ValueError(f"free must be at least 0, got {free}")
+    read = read_class_scores(logits, labels)
+    scores = _true_scores(read, penalty, free, key)
+    own = [scores] * read.logits.shape[1]
+    return _predictor(own, alpha, penalty=penalty, free=free, randomized=key is not None)
 
 
 def fit_classwise_aps(
@@ -211,17 +210,10 @@ def fit_classwise_aps(
         V. Vovk, Conditional Validity of Inductive Conformal Predictors, 2012. Y. Romano, M. Sesia,
         E. Candès, Classification with Valid and Adaptive Coverage, 2020.
     """
-    scores = _true_scores(logits, labels, alpha, 0.0, 0, key)
-    classes = range(np.shape(logits)[1])
-    own = [scores[np.asarray(labels) == c] for c in classes]
-    return ConformalPredictor(
-        thresholds=np.array([conformal_quantile(of_class, alpha) for of_class in own]),
-        alpha=alpha,
-        penalty=0.0,
-        free=0,
-        randomized=key is not None,
-        rows=np.array([len(of_class) for of_class in own]),
-    )
+    read = read_class_scores(logits, labels)
+    scores = _true_scores(read, 0.0, 0, key)
+    own = [scores[read.labels == c] for c in range(read.logits.shape[1])]
+    return _predictor(own, alpha, penalty=0.0, free=0, randomized=key is not None)
 
 
 def conformal_quantile(scores: Num[np.ndarray, "..."], alpha: float) -> float:
@@ -231,24 +223,31 @@ def conformal_quantile(scores: Num[np.ndarray, "..."], alpha: float) -> float:
         scores: [n], may be empty.
         alpha: α in (0, 1); counted as the decimal number it is written as.
 
+    Raises:
+        ValueError: scores are not [n] or hold a NaN, or α is out of range.
+
     Example:
         >>> conformal_quantile(np.arange(1.0, 10.0), 0.1), conformal_quantile(np.arange(8.0), 0.1)
         (9.0, inf)
     """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie in (0, 1), got {alpha}")
+    if scores.ndim != 1 or np.isnan(scores).any():
+        raise ValueError(f"scores must be [n] without NaN, got shape {scores.shape}")
     n = len(scores)
     rank = math.ceil((n + 1) * (1 - Fraction(str(alpha))))
     return float(np.sort(scores)[rank - 1]) if rank <= n else math.inf
 
 
-def _true_scores(logits, labels, alpha, penalty, free, key) -> np.ndarray:
-    """The scores of the true classes [n], options checked."""
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie in (0, 1), got {alpha}")
-    if not 0 <= penalty < math.inf:
-        raise ValueError(f"penalty must be at least 0, got {penalty}")
-    if free < 0:
-        raise ValueError(f"free must be at least 0, got {free}")
-    read = read_class_scores(logits, labels)
+def _predictor(own: Sequence[np.ndarray], alpha: float, **scoring: Any) -> ConformalPredictor:
+    """A threshold for each class from calibration scores of its own."""
+    thresholds = np.array([conformal_quantile(scores, alpha) for scores in own])
+    rows = np.array([len(scores) for scores in own])
+    return ConformalPredictor(thresholds=thresholds, alpha=alpha, rows=rows, **scoring)
+
+
+def _true_scores(read: ClassScores, penalty: float, free: int, key: Array | None) -> np.ndarray:
+    """The scores of the true classes [n]."""
     scores = _scores(read.logits, penalty, free, key)
     return scores[np.arange(len(read.labels)), read.labels]
 

@@ -42,7 +42,8 @@ def occlusion(
         features: [n, …], floating point.
         labels: integer [n], the class whose score is explained.
         patches: bool, a mask of the shape of one row for each patch, such as `square_patches`
-            makes; every feature by itself when None.
+            makes; every feature by itself when None, which takes as many passes as a row has
+            features, and their square in bytes: give patches from some ten thousand on.
         fill: what covers: a number, one row, or a row for each row.
         of: "logit" or "log_probability".
 

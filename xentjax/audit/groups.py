@@ -97,20 +97,16 @@ def group_rates(
     weights = np.ones(len(labels), np.float32) if weights is None else np.asarray(weights)
     # Once with concrete arrays, which refuses what is out of range.
     matrix.update(matrix.init(), predictions, labels, weights=weights)
-    members = which == np.arange(len(names))[:, None]
-    confusions = _confusions(
-        jnp.asarray(predictions),
-        jnp.asarray(labels),
-        jnp.asarray(members),
-        jnp.asarray(weights),
-        matrix=matrix,
-    )
-    values, bases = rates_of(confusions)
-    squares = np.where(members, np.float64(weights) ** 2, 0).sum(1)
-    totals = np.asarray(confusions.sum((1, 2)), np.float64)
+    true, given = (np.asarray(x, np.int64) for x in (labels, predictions))
+    cells = (which * classes + true) * classes + given
+    counts = np.bincount(cells, weights, len(names) * classes**2)
+    confusions = counts.reshape(len(names), classes, classes)
+    values, bases = rates_of(jnp.asarray(confusions, jnp.float32))
+    squares = np.bincount(which, np.float64(weights) ** 2)
+    totals = confusions.sum((1, 2))
     rows_of_unit = np.divide(totals, squares, out=np.zeros_like(totals), where=squares > 0)
     rates = {name: _with_interval(values[name], bases[name], rows_of_unit) for name in values}
-    return GroupRates(names, members.sum(1), np.asarray(confusions), **rates)
+    return GroupRates(names, np.bincount(which), confusions, **rates)
 
 
 def read_groups(groups: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -130,15 +126,6 @@ def read_groups(groups: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[str, 
         groups.astype(str) if groups.dtype == object else groups, return_inverse=True
     )
     return tuple(str(name) for name in found), which
-
-
-@partial(jax.jit, static_argnames="matrix")
-def _confusions(predictions, labels, members, weights, *, matrix) -> Float[Array, "G C C"]:
-    def confusion(where: Array) -> Array:
-        state = matrix.update(matrix.init(), predictions, labels, where=where, weights=weights)
-        return matrix.compute(state)
-
-    return jax.vmap(confusion)(members)
 
 
 @jax.jit

@@ -226,6 +226,10 @@ def _whole(values, total):
 def _check(probs: np.ndarray, labels: np.ndarray) -> None:
     if not len(labels):
         raise ValueError("labels must hold at least one row, got none")
+    if probs.ndim != 2 or labels.shape != probs.shape[:1]:
+        raise ValueError(
+            f"probs must be [N, C] and labels [N], got shapes {probs.shape} and {labels.shape}"
+        )
     classes = probs.shape[1]
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:

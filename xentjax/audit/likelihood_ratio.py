@@ -6,7 +6,7 @@ into `membership.membership_attack`.
 """
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Shaped
 
 # From so many shadow models on each row's own variance is better than a common one
 # (Carlini et al. 2022, section VI).
@@ -15,7 +15,7 @@ _SMALLEST_VARIANCE = 1e-12
 
 
 def label_confidences(
-    logits: Float[np.ndarray | Array, "..."], labels: Int[np.ndarray | Array, "..."]
+    logits: Float[np.ndarray | Array, "..."], labels: Shaped[np.ndarray | Array, "..."]
 ) -> np.ndarray:
     r"""The log-odds of the label, in which a row's confidences are nearly Gaussian over models.
 
@@ -31,6 +31,7 @@ def label_confidences(
         float64 [..., N], nats.
 
     Raises:
+        TypeError: if labels are not integers.
         ValueError: if shapes do not fit, there is but one class, a logit is not finite or a label
             is outside [0, C).
 
@@ -52,6 +53,8 @@ def label_confidences(
     bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if bad.size:
         raise ValueError(f"labels must lie in [0, {classes}), got {labels[bad[0]]} at row {bad[0]}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"labels must be integer class indices, got {labels.dtype}")
     if not np.isfinite(logits).all():
         position = tuple(int(index) for index in np.argwhere(~np.isfinite(logits))[0])
         raise ValueError(f"logits must be finite, got {logits[position]} at {position}")

@@ -128,7 +128,7 @@ def loss_of_lines(lines: Sequence[Line], *, seed: int) -> KindLoss:
     sizes = np.array([line.size for line in lines], np.float32)
     found = bootstrap_interval(jax.random.key(seed), _ratio, losses, sizes)
     rate, low, high = (float(part) for part in found[:3])
-    return KindLoss(len(lines), int(sizes.sum()), rate, low, high)
+    return KindLoss(len(lines), sum(line.size for line in lines), rate, low, high)
 
 
 def _ratio(losses, sizes):

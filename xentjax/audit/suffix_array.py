@@ -76,13 +76,13 @@ def matching_lengths(
 
     Args:
         suffixes: of the sequence.
-        query: [Q, L] integers.
+        query: [Q, L] integers ≥ 0.
 
     Returns:
         [Q, L] lengths, each at most L minus the position.
 
     Raises:
-        ValueError: if query is not integers [Q, L].
+        ValueError: if query is not integers [Q, L] ≥ 0.
 
     Example:
         >>> banana = sort_suffixes(np.array([1, 0, 2, 0, 2, 0]))
@@ -93,6 +93,9 @@ def matching_lengths(
     query = np.asarray(query)
     if query.ndim != 2 or query.dtype.kind not in "iu":
         raise ValueError(f"query must be integers [Q, L], got {query.dtype} of shape {query.shape}")
+    if query.size and query.min() < 0:
+        # −1 stands for the end of the sequence below, and would be found there.
+        raise ValueError(f"query must not be negative, got {query.min()}")
     count, length = query.shape
     row, place = (x.ravel() for x in np.indices(query.shape))
     matched = np.zeros(query.size, np.int64)

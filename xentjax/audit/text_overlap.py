@@ -86,7 +86,7 @@ def shared_windows(
         raise ValueError(f"length and block must be at least 1, got {length} and {block}")
     if len(test) < length:
         raise ValueError(f"test must have at least length = {length} tokens, got {len(test)}")
-    names = _window_names(np.concatenate([train, test]), length)
+    names = _window_names(_joined(train, test), length)
     own, others = _windows_of_each(names, len(train), length)
     hits = np.isin(own, others)
     low, high = _block_interval(hits, block, seed)
@@ -109,7 +109,7 @@ def longest_shared_span(
         >>> longest_shared_span(np.array([5, 1, 2, 3, 4]), np.array([1, 2, 3, 9, 5]))
         SharedSpan(length=3, test_start=1, train_start=0)
     """
-    whole = np.concatenate([train, test])
+    whole = _joined(train, test)
     known, names = 0, _renumbered(whole)
     if not _first_shared(names, len(train), 1):
         return SharedSpan(0, 0, 0)
@@ -182,6 +182,11 @@ def shared_lines(test: str, train: str, *, shortest: int = 20) -> SharedLines:
 
 def _long_lines(text: str, shortest: int) -> Sequence[str]:
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= shortest]
+
+
+def _joined(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Both, one behind the other; of int64 and uint64 numpy would make floats, which merge ids."""
+    return np.concatenate([train, test], dtype=np.int64, casting="unsafe")
 
 
 def _renumbered(values: np.ndarray) -> np.ndarray:

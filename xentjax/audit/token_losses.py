@@ -195,6 +195,8 @@ def _checked(passages: Any, block: int, batch_size: int) -> np.ndarray:
         )
     if passages.min() < 0:
         raise ValueError(f"tokens must not be negative, got {passages.min()}")
+    if passages.max() > np.iinfo(np.int32).max:
+        raise ValueError(f"tokens must be below 2³¹, got {passages.max()}, which would wrap around")
     return passages.astype(np.int32)
 
 

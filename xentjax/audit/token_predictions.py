@@ -4,6 +4,7 @@ Passages are kept apart, because tokens that stand together share their topic an
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -72,7 +73,8 @@ def token_predictions(
         One `TokenPredictions` for each temperature.
 
     Raises:
-        ValueError: if there is no passage, or passages have fewer than two tokens.
+        ValueError: if there is no passage, passages have fewer than two tokens, or a temperature
+            is not above 0.
 
     Example:
         >>> uniform = lambda tokens: jnp.zeros((*tokens.shape, 4))
@@ -80,6 +82,8 @@ def token_predictions(
         >>> found.confidence.shape, float(found.confidence[0, 0]), bool(found.correct.all())
         ((2, 8), 0.25, True)
     """
+    if not temperatures or not all(0 < value < math.inf for value in temperatures):
+        raise ValueError(f"temperatures must be above 0, at least one, got {temperatures}")
     windows = _cut(passages, block)
     scale = jnp.asarray(temperatures, jnp.float32)
     parts = [
