@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
+from xentjax.audit.checksums import is_card, is_iban
+
 Kind: TypeAlias = Literal[
     "e-mail address",
     "URL with a user name",
@@ -104,43 +106,6 @@ def _stop_where_it_holds(kind: Kind, words: str, holds: Callable[[str], bool]) -
     return 0
 
 
-def _digits(words: str) -> str:
-    return "".join(c for c in words if c.isdigit())
-
-
-def _is_luhn(digits: str) -> bool:
-    """Every second digit from the right doubled, its digits summed: a multiple of ten."""
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0
-
-
-# First digits and lengths by issuer. Without them one in ten numbers of 16 digits, and one in ten
-# ISBNs of 13, would pass for a card.
-_ISSUERS = (
-    (r"4", (13, 16, 19)),
-    (r"5[1-5]|22[2-9]|2[3-6]|27[01]|2720", (16,)),
-    (r"3[47]", (15,)),
-    (r"6011|65|64[4-9]", (16, 19)),
-    (r"30[0-5]|36|38", (14,)),
-    (r"35(2[89]|[3-8])", (16,)),
-    (r"62", (16, 17, 18, 19)),
-)
-
-
-def _is_card(words: str) -> bool:
-    digits = _digits(words)
-    issued = any(re.match(first, digits) and len(digits) in n for first, n in _ISSUERS)
-    return issued and _is_luhn(digits)
-
-
-def _is_iban(words: str) -> bool:
-    compact = words.replace(" ", "")
-    if not 15 <= len(compact) <= 34:
-        return False
-    turned = compact[4:] + compact[:4]
-    return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
-
-
 def _is_social_security(words: str) -> bool:
     area, group, serial = words.split("-")
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
@@ -160,7 +125,7 @@ def _is_ipv6(words: str) -> bool:
 
 
 def _is_phone(words: str) -> bool:
-    return 10 <= len(_digits(words)) <= 15 if words.startswith("+") else True
+    return 10 <= sum(map(str.isdigit, words)) <= 15 if words.startswith("+") else True
 
 
 def _is_date(words: str) -> bool:
@@ -195,12 +160,12 @@ _PATTERNS = (
     _Pattern(
         "IBAN",
         re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
-        _is_iban,
+        is_iban,
     ),
     _Pattern(
         "credit card number",
         re.compile(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)"),
-        _is_card,
+        is_card,
     ),
     _Pattern(
         "US social security number",
