@@ -122,5 +122,5 @@ def _grid(found: dict[str, KindLoss]) -> Grid:
         rows,
         "Code is what begins with a prompt, reads as a short Python statement, call or assignment, "
         "or is a fifth signs; prose is what else has four words; the rest is other. Each line is "
-        "judged by its own characters alone. The bootstrap draws lines.",
+        "judged by its own characters alone. The bootstrap draws runs of lines.",
     )
