@@ -29,6 +29,11 @@ def test_every_copy_is_found_among_rows_that_lie_closer_than_float32_tells():
     assert not apart.exact.any()
 
 
+def test_whole_numbers_beyond_those_of_floats_are_no_copies():
+    found = find_leaks(np.array([[2**60 + 1], [5]]), np.array([[2**60], [5]]), threshold=0.0)
+    assert found.exact.tolist() == [False, True]
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 1000])
 def test_neighbours_are_those_of_scipy_whatever_the_block(monkeypatch, blocks):
     rng = np.random.default_rng(0)

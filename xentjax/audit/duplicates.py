@@ -216,7 +216,7 @@ def find_leaks(
     found = nearest_neighbours(test, train)
     distances, twins = found.distances[:, 0].copy(), found.rows[:, 0].copy()
     # Among rows that lie closer than float32 tells, the search may have kept another than the copy.
-    copies = _first_copies(_flat(test, "test"), _flat(train, "train"))
+    copies = _first_copies(test, train)
     exact = copies >= 0
     distances[exact], twins[exact] = 0.0, copies[exact]
     return Leaks(exact, distances <= threshold, twins, distances, threshold)
@@ -244,7 +244,10 @@ def conflicts(
 
 
 def _first_copies(test: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """The first row of train that equals each row of test; −1 where none does."""
+    """The first row of train that equals each row of test; −1 where none does.
+
+    In their own dtype, for in float64 whole numbers beyond 2⁵³ would be their neighbours' copies.
+    """
     groups = exact_groups(np.concatenate([train, test]))
     # Groups are numbered in the order of their first rows.
     first = np.unique(groups, return_index=True)[1][groups[len(train) :]]
