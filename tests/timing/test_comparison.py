@@ -56,7 +56,8 @@ def test_ratio_survives_a_machine_whose_speed_changes_between_rounds(clock):
 
 def test_everything_is_compiled_before_the_first_run(clock):
     late = clock.staged(trace=1.0, lower=1.0, compile=1.0, run=0.0)
-    contestants = {"early": (Plain(lambda: clock.log.append(clock.now)), ()), "late": (late, ())}
+    early = Plain(lambda: clock.log.append(clock.now), wait=clock.worker(0.0))
+    contestants = {"early": (early, ()), "late": (late, ())}
     compare(contestants, runs=1, warmup=0, clock=clock, floor=Floor(bytes=1, bytes_per_second=1))
     assert clock.log == [3.0]
 

@@ -30,7 +30,7 @@ def test_a_floor_that_says_nothing_is_refused(figures, message):
 
 def test_ratio_to_a_computed_floor():
     ratio = FloorRatio.computed([4.0, 6.0, 8.0], Floor(bytes=2, bytes_per_second=1))
-    assert ratio == FloorRatio("floor", 2.0, Spread(median=3.0, iqr=1.0, count=3))
+    assert ratio == FloorRatio("floor", 2.0, Spread(median=3.0, iqr=1.0, count=3), bound="memory")
 
 
 def test_ratio_to_a_bare_operation_is_paired_by_round():

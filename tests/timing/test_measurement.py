@@ -45,12 +45,14 @@ def test_median_and_iqr_are_those_of_the_blocked_runs(clock):
 def test_a_computed_floor_divides_every_run(clock):
     floor = Floor(bytes=1e9, bytes_per_second=2e9)
     measurement = measure(Plain(clock.worker(2.0)), floor=floor, runs=3, clock=clock)
-    assert measurement.floor == FloorRatio("floor", 0.5, Spread(median=4.0, iqr=0.0, count=3))
+    ratio = Spread(median=4.0, iqr=0.0, count=3)
+    assert measurement.floor == FloorRatio("floor", 0.5, ratio, bound="memory")
 
 
 def test_a_bare_operation_alternates_with_the_function(clock):
     def copy(which):
         clock.spend(0.5, which)
+        return "done"
 
     fn = Plain(clock.worker(2.0, "fn"))
     floor = (Plain(copy), ("bare",))
@@ -91,7 +93,7 @@ def test_table_shows_every_figure_with_its_unit(clock):
 
 def test_table_shows_a_dash_for_what_a_plain_callable_does_not_have(clock):
     text = printed(measure(Plain(clock.worker(2.0)), runs=3, clock=clock))
-    assert text.count("–") == 6  # three stages, three kinds of bytes
+    assert text.count("–") == 3 + 3 + 2  # stages, kinds of bytes, rates
 
 
 def test_runs_are_checked_before_anything_is_compiled(clock):

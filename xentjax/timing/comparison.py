@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 
-from xentjax.timing.contestant import enlist
+from xentjax.timing.comparison_table import notes, program_table, run_table
 from xentjax.timing.environment import Environment
-from xentjax.timing.figures import UNKNOWN, bytes_text, ratio_text, seconds_text
-from xentjax.timing.floor import Floor, FloorRatio
-from xentjax.timing.measurement import Measurement, record
-from xentjax.timing.rounds import check_rounds, time_rounds
-from xentjax.timing.spread import Spread, paired_ratio
+from xentjax.timing.figures import plain_text
+from xentjax.timing.floor import Floor
+from xentjax.timing.guards import warn
+from xentjax.timing.interval import Interval, median_interval, verdict
+from xentjax.timing.measurement import Measurement
+from xentjax.timing.roofline import Roofline
+from xentjax.timing.session import Entry, measured_together
+from xentjax.timing.spread import Spread, paired_ratios
 
 
 @dataclass(frozen=True)
@@ -64,41 +67,65 @@ class Comparison:
         Raises:
             ValueError: a name is unknown.
         """
-        return paired_ratio(self[name].run_seconds, self[to or self.baseline].run_seconds)
+        return Spread.of(self._ratios(name, to))
+
+    def interval(self, name: str, to: str | None = None) -> Interval | None:
+        """95 % bootstrap interval of the median of `ratio(name, to)`.
+
+        Args:
+            name: a contestant.
+            to: another; the baseline when left out.
+
+        Returns:
+            The interval; None for fewer than 6 rounds, where none exists.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        return median_interval(self._ratios(name, to))
+
+    def verdict(self, name: str, to: str | None = None) -> str:
+        """What the rounds show: "faster", "slower" or "no difference shown".
+
+        A difference is shown where the 95 % interval of the ratio leaves out 1. Of contestants
+        that are equal, one in twenty is then called different: believe a verdict near 1 when a
+        second run repeats it.
+
+        Args:
+            name: a contestant.
+            to: another; the baseline when left out.
+
+        Returns:
+            The verdict; "too few rounds" for fewer than 6.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        return verdict(self.interval(name, to))
+
+    def _ratios(self, name: str, to: str | None) -> list[float]:
+        return paired_ratios(self[name].run_seconds, self[to or self.baseline].run_seconds)
 
     def table(self, title: str | None = None) -> Table:
-        """One line a contestant: run time, ratios ± the standard error of their median, memory.
+        """One line a contestant: run time, ratios with their uncertainty, verdict.
+
+        Behind a ratio to the baseline stands its 95 % interval (of fewer than 6 rounds there is
+        none: the standard error of the median instead).
+        """
+        return run_table(self, title)
+
+    def program_table(self, title: str | None = None) -> Table:
+        """One line a contestant: work, achieved rates, memory and time to build.
 
         What no contestant has is left out; "build" is trace, lowering and compilation together.
         """
-        columns = [(header, cells) for header, cells in self._columns() if set(cells) != {UNKNOWN}]
-        table = Table(title=title, caption=str(self.environment), box=SIMPLE_HEAD, padding=0)
-        for header, _ in columns:
-            justify = "left" if header == "contestant" else "right"
-            table.add_column(header, justify=justify, no_wrap=True)
-        for row in zip(*(cells for _, cells in columns), strict=True):
-            table.add_row(*row)
-        return table
+        return program_table(self, title)
 
-    def __rich__(self) -> Table:
-        return self.table()
+    def __rich__(self) -> Group:
+        return Group(self.table(), self.program_table(), *notes(self))
 
-    def _columns(self) -> list[tuple[str, list[str]]]:
-        entries = self.measurements
-        floors = [entry.floor for entry in entries]
-        memories = [entry.memory for entry in entries]
-        builds = [entry.compilation for entry in entries]
-        floor_name = floors[0].name if floors[0] else "floor"
-        return [
-            ("contestant", list(self.names)),
-            ("median", [seconds_text(entry.median_seconds) for entry in entries]),
-            ("IQR", [seconds_text(entry.iqr_seconds) for entry in entries]),
-            (f"× {self.baseline}", [ratio_text(self.ratio(name)) for name in self.names]),
-            (f"× {floor_name}", [ratio_text(floor and floor.ratio) for floor in floors]),
-            ("temp", [bytes_text(memory and memory.temp_bytes) for memory in memories]),
-            ("out", [bytes_text(memory and memory.output_bytes) for memory in memories]),
-            ("build", [seconds_text(build and build.seconds) for build in builds]),
-        ]
+    def __str__(self) -> str:
+        return plain_text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the environment stands once, the ratios beside the runs."""
@@ -106,10 +133,18 @@ class Comparison:
         for measurement in self.measurements:
             entry = measurement.to_dict()
             del entry["environment"]
-            ratio = self.ratio(measurement.name)
-            entries.append({**entry, "ratio_median": ratio.median, "ratio_iqr": ratio.iqr})
+            entries.append({**entry, **self._ratio_fields(measurement.name)})
         environment = self.measurements[0].to_dict()["environment"]
         return {"baseline": self.baseline, "environment": environment, "measurements": entries}
+
+    def _ratio_fields(self, name: str) -> dict[str, Any]:
+        ratio, interval = self.ratio(name), self.interval(name)
+        return {
+            "ratio_median": ratio.median,
+            "ratio_iqr": ratio.iqr,
+            "ratio_interval": interval and [interval.low, interval.high],
+            "verdict": self.verdict(name),
+        }
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Comparison":
@@ -139,12 +174,13 @@ def compare(
     contestants: Mapping[str, Any],
     *,
     baseline: str | None = None,
-    floor: str | Floor | None = None,
+    floor: str | Floor | Roofline | None = None,
     runs: int = 30,
     warmup: int = 3,
     clock: Callable[[], float] = time.perf_counter,
     packages: Sequence[str] = (),
     seed: int = 0,
+    cache_bytes: int | None = None,
 ) -> Comparison:
     """Times contestants in one alternating run and gives their ratios to a baseline.
 
@@ -155,21 +191,31 @@ def compare(
         contestants: name → `(fn, args)`. `fn` as in `measure`: traceable, already jitted, or
             `Plain(fn)` for a callable JAX cannot trace (no compile or memory figures then).
         baseline: the contestant whose ratio is 1; the first when left out.
-        floor: the contestant that is the bare operation, or a computed `Floor`.
+        floor: the contestant that is the bare operation; a computed `Floor`; or `Roofline()`,
+            which measures the rates of the device in the same rounds.
         runs: rounds that count, at least 1. A quiet ratio to one percent takes about 30 on a
             shared machine.
         warmup: rounds before them that do not.
         clock: a clock in seconds.
         packages: further packages whose versions belong in the result.
         seed: draws the order within each round.
+        cache_bytes: inputs that fit in a cache of this size are copied, and the runs take the
+            copies in turn, so that they read from memory; found or assumed when left out, and
+            0 leaves the inputs in the cache. Where the inputs of one contestant are not arrays
+            and numbers (torch tensors, say), those of none are copied.
 
     Returns:
-        The comparison: `.ratio(name)`, `.table()`, `.to_json()`, `.write_json(path)`.
+        The comparison: `print(…)`, `.ratio(name)`, `.interval(name)`, `.verdict(name)`,
+        `.to_json()`, `.write_json(path)`.
 
     Raises:
         TypeError: contestants are not a mapping, a contestant is not `(fn, args)`, or its fn is
             not callable or not traceable (numpy: use `Plain`).
-        ValueError: no contestants; unknown `baseline` or `floor`; `runs` < 1; `warmup` < 0.
+        ValueError: no contestants; unknown `baseline` or `floor`; `runs` < 1; `warmup` < 0;
+            `cache_bytes` < 0.
+
+    Warns:
+        TimingWarning: nobody waits for a result, or JAX compiled during timed runs.
 
     Example:
         >>> import jax.numpy as jnp
@@ -190,38 +236,30 @@ def compare(
     _check_name("baseline", baseline, names)
     if isinstance(floor, str):
         _check_name("floor", floor, names)
-    check_rounds(runs, warmup)
-    entries = {name: _entry(name, entry) for name, entry in contestants.items()}
-    ready = [enlist(name, fn, args, clock) for name, (fn, args) in entries.items()]
-    seconds = time_rounds(ready, runs=runs, warmup=warmup, clock=clock, seed=seed)
-    environment = Environment.of([args for _, args in entries.values()], packages)
-    floors = _floor_ratios(floor, names, seconds)
-    measurements = [
-        record(contestant, times, ratio, environment)
-        for contestant, times, ratio in zip(ready, seconds, floors, strict=True)
-    ]
+    entries = [_entry(name, entry) for name, entry in contestants.items()]
+    measurements = measured_together(
+        entries,
+        floor=names.index(floor) if isinstance(floor, str) else floor,
+        runs=runs,
+        warmup=warmup,
+        clock=clock,
+        packages=packages,
+        cache=cache_bytes,
+        seed=seed,
+    )
+    for measurement in measurements:
+        warn(measurement.caveats)
     return Comparison(measurements=tuple(measurements), baseline=baseline)
 
 
-def _entry(name: str, entry: object) -> tuple[Any, tuple]:
+def _entry(name: str, entry: object) -> Entry:
     match entry:
         case (fn, tuple(args)):
-            return fn, args
+            return Entry(name, fn, args)
     raise TypeError(
         f"contestant {name!r} must be (fn, args) with args a tuple, got "
         f"{type(entry).__name__}: write (fn, (x,)) for fn(x), (fn, ()) for fn()"
     )
-
-
-def _floor_ratios(
-    floor: str | Floor | None, names: tuple[str, ...], seconds: list[tuple[float, ...]]
-) -> list[FloorRatio | None]:
-    if floor is None:
-        return [None for _ in seconds]
-    if isinstance(floor, Floor):
-        return [FloorRatio.computed(times, floor) for times in seconds]
-    bare = seconds[names.index(floor)]
-    return [FloorRatio.measured(times, floor, bare) for times in seconds]
 
 
 def _check_name(argument: str, name: str, names: Iterable[str]) -> None:

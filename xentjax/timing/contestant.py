@@ -12,6 +12,9 @@ from typing import Any
 
 import jax
 
+from xentjax.timing.rotation import rotating
+from xentjax.timing.work import Work
+
 # What a tracer raises where numpy, float(), `if` or an index ask for its values.
 _LOOKS_AT_VALUES = (
     jax.errors.TracerArrayConversionError,
@@ -57,26 +60,40 @@ class Plain:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A callable of no arguments with what is known about it before it runs."""
+    """A callable of no arguments with what is known about it before it runs.
+
+    Attributes:
+        name: what the tables call it.
+        run: one run.
+        wait: waits for what JAX does not know of.
+        compilation: stages before the first run, if it was compiled here.
+        memory: bytes planned by XLA.
+        work: what one run of the compiled program does.
+        copies: sets of inputs that the runs take in turn.
+    """
 
     name: str
     run: Callable[[], Any]
     wait: Callable[[], Any] | None = None
     compilation: Compilation | None = None
     memory: Memory | None = None
+    work: Work | None = None
+    copies: int = 1
 
-    def blocked_seconds(self, clock: Callable[[], float]) -> float:
-        """Seconds of one run, until its results are there."""
+    def blocked_run(self, clock: Callable[[], float]) -> tuple[float, Any]:
+        """Seconds of one run, until its results are there, and these."""
         start = clock()
         result = self.run()
         jax.block_until_ready(result)
         if self.wait is not None:
             self.wait()
         # `result` dies after the clock is read: freeing it is not part of the run.
-        return clock() - start
+        return clock() - start, result
 
 
-def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Contestant:
+def enlist(
+    name: str, fn: Any, args: tuple, clock: Callable[[], float], copies: int = 1
+) -> Contestant:
     """Compiles `fn` for `args` under the clock, or takes a `Plain` callable as it is.
 
     Args:
@@ -84,6 +101,7 @@ def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Conte
         fn: a function JAX can trace, one already jitted, or `Plain`.
         args: its positional arguments.
         clock: a clock in seconds.
+        copies: sets of inputs that the runs take in turn, `args` among them.
 
     Returns:
         The contestant, ready to run.
@@ -93,7 +111,7 @@ def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Conte
         ValueError: `fn` was jitted with static arguments.
     """
     if isinstance(fn, Plain):
-        return Contestant(name, functools.partial(fn.fn, *args), wait=fn.wait)
+        return Contestant(name, rotating(fn.fn, args, copies), wait=fn.wait, copies=copies)
     if not callable(fn):
         raise TypeError(
             f"contestant {name!r}: got {type(fn).__name__}, wanted a function; write (fn, args) "
@@ -108,8 +126,14 @@ def enlist(name: str, fn: Any, args: tuple, clock: Callable[[], float]) -> Conte
             f"values ({type(error).__name__}); wrap it in Plain(fn) to time it uncompiled"
         ) from error
     _refuse_static_arguments(name, compiled, args)
-    run = functools.partial(compiled, *args)
-    return Contestant(name, run, compilation=compilation, memory=_memory(compiled))
+    return Contestant(
+        name,
+        rotating(compiled, args, copies),
+        compilation=compilation,
+        memory=_memory(compiled),
+        work=Work.of(compiled),
+        copies=copies,
+    )
 
 
 def _renewed(fn: Callable[..., Any]) -> Callable[..., Any]:

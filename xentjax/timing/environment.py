@@ -40,7 +40,7 @@ class Environment:
         Returns:
             The environment.
         """
-        devices = _devices_of(arguments) or [jax.devices()[0]]
+        devices = devices_of(arguments)
         return cls(
             device_kind=devices[0].device_kind,
             device_platform=devices[0].platform,
@@ -59,10 +59,11 @@ class Environment:
         )
 
 
-def _devices_of(arguments: object) -> list[jax.Device]:
+def devices_of(arguments: object) -> list[jax.Device]:
+    """Devices that hold the JAX arrays of a pytree, by id; the default one where it has none."""
     arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
     devices = {device for array in arrays for device in array.devices()}
-    return sorted(devices, key=lambda device: device.id)
+    return sorted(devices, key=lambda device: device.id) or [jax.devices()[0]]
 
 
 def _usable_cpus() -> int:

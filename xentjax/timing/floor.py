@@ -1,13 +1,15 @@
 """A floor: the least time the work could take, so that a run time says how much is left to win.
 
-Two kinds. `Floor` computes it from bytes or FLOP and a rate the caller trusts (a data sheet, a
+Three kinds. `Floor` computes it from bytes or FLOP and a rate the caller trusts (a data sheet, a
 measurement). A bare operation, `(fn, args)`, measures it: what a copy of the same array costs
-on this machine, in this minute. The second needs no data sheet and shares the noise.
+on this machine, in this minute. `Roofline` (its own file) measures the rates of the device and
+knows the work. The last two need no data sheet and share the noise.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xentjax.timing.spread import Spread, paired_ratio
 
@@ -51,8 +53,35 @@ class Floor:
     @property
     def seconds(self) -> float:
         """The longer of the two: memory and arithmetic can overlap at best."""
-        pairs = ((self.bytes, self.bytes_per_second), (self.flops, self.flops_per_second))
-        return float(max(work / rate for work, rate in pairs if work and rate))
+        return max(self._seconds_by_bound().values())
+
+    @property
+    def bound(self) -> str:
+        """What takes longer, "memory" or "arithmetic"."""
+        seconds = self._seconds_by_bound()
+        return max(seconds, key=seconds.__getitem__)
+
+    def _seconds_by_bound(self) -> dict[str, float]:
+        pairs = {
+            "memory": (self.bytes, self.bytes_per_second),
+            "arithmetic": (self.flops, self.flops_per_second),
+        }
+        return {name: float(work / rate) for name, (work, rate) in pairs.items() if work and rate}
+
+
+@dataclass(frozen=True)
+class DeviceRates:
+    """Rates of each device, medians over the rounds.
+
+    Attributes:
+        bytes_per_second: of a pass that reads and writes a buffer larger than the cache.
+        flops_per_second: of a product of square matrices.
+        dtype: of these matrices.
+    """
+
+    bytes_per_second: float
+    flops_per_second: float
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -61,20 +90,33 @@ class FloorRatio:
 
     Attributes:
         name: what the floor is.
-        seconds: the computed floor, or the median of the bare operation.
+        seconds: the computed floor, or the median of the measured one.
         ratio: run time over floor, paired by round where the floor was measured.
+        bound: "memory" or "arithmetic", whichever takes longer; None for a bare operation.
+        rates: of the device, where a `Roofline` measured them.
     """
 
     name: str
     seconds: float
     ratio: Spread
+    bound: str | None = None
+    rates: DeviceRates | None = None
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether a function runs faster than a floor that says nothing can.
+
+        By two standard errors of the median. A bare operation promises no such thing.
+        """
+        surely = self.ratio.median + 2 * self.ratio.median_error
+        return self.bound is not None and surely < 1
 
     @classmethod
     def computed(cls, run_seconds: Sequence[float], floor: Floor) -> "FloorRatio":
         """Ratio to a floor that is a number."""
         floor_seconds = floor.seconds
         ratio = Spread.of([seconds / floor_seconds for seconds in run_seconds])
-        return cls("floor", floor_seconds, ratio)
+        return cls("floor", floor_seconds, ratio, bound=floor.bound)
 
     @classmethod
     def measured(
@@ -83,6 +125,30 @@ class FloorRatio:
         """Ratio to a bare operation that ran in the same rounds."""
         ratio = paired_ratio(run_seconds, bare_seconds)
         return cls(name, Spread.of(bare_seconds).median, ratio)
+
+    @classmethod
+    def roofline(
+        cls,
+        run_seconds: Sequence[float],
+        floor_seconds: Sequence[float],
+        bound: str,
+        rates: DeviceRates,
+    ) -> "FloorRatio":
+        """Ratio to the least time by rates that were measured in the same rounds."""
+        ratio = paired_ratio(run_seconds, floor_seconds)
+        return cls("roofline", Spread.of(floor_seconds).median, ratio, bound, rates)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "FloorRatio":
+        """The ratio whose fields `dataclasses.asdict` gave."""
+        rates = fields.get("rates")
+        return cls(
+            name=fields["name"],
+            seconds=fields["seconds"],
+            ratio=Spread(**fields["ratio"]),
+            bound=fields.get("bound"),
+            rates=rates and DeviceRates(**rates),
+        )
 
 
 def _check_pair(name: str, work: Number | None, rate: Number | None) -> None:

@@ -2,20 +2,27 @@
 
 import dataclasses
 import json
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from xentjax.timing.contestant import Compilation, Contestant, Memory, Plain, callable_name, enlist
+from xentjax.timing.contestant import Compilation, Memory
 from xentjax.timing.environment import Environment
-from xentjax.timing.figures import bytes_text, ratio_text, seconds_text
-from xentjax.timing.floor import Floor, FloorRatio
-from xentjax.timing.rounds import check_rounds, time_rounds
+from xentjax.timing.figures import (
+    bytes_text,
+    flops_text,
+    plain_text,
+    rate_text,
+    ratio_text,
+    seconds_text,
+)
+from xentjax.timing.floor import FloorRatio
 from xentjax.timing.spread import Spread
+from xentjax.timing.work import Work
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,12 @@ class Measurement:
         memory: bytes planned by XLA; None for a `Plain` callable or where XLA keeps no account.
         floor: ratio to the floor the caller named, if any.
         environment: machine and versions.
+        work: FLOPs and bytes of one run on each device; a floor's own figures in their place.
+        peak_bytes: device memory a run took at the most on top of what was in use; None where
+            the backend does not tell, or something before had taken more.
+        copies: sets of inputs the runs took in turn, to read them from memory and not from
+            cache; 1 where all runs had the same.
+        caveats: why the figures may not mean what they seem to.
     """
 
     name: str
@@ -37,6 +50,10 @@ class Measurement:
     memory: Memory | None
     floor: FloorRatio | None
     environment: Environment
+    work: Work | None = None
+    peak_bytes: int | None = None
+    copies: int = 1
+    caveats: tuple[str, ...] = ()
 
     @property
     def median_seconds(self) -> float:
@@ -53,6 +70,19 @@ class Measurement:
         """How many blocked runs were timed."""
         return len(self.run_seconds)
 
+    @property
+    def flops_per_second(self) -> float | None:
+        """FLOPs of products over the median run, on each device; None where unknown."""
+        return self._rate(self.work and self.work.flops)
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """Bytes the program moves over the median run, on each device; None where unknown."""
+        return self._rate(self.work and self.work.bytes)
+
+    def _rate(self, work: int | None) -> float | None:
+        return work / self.median_seconds if work and self.median_seconds else None
+
     def table(self) -> Table:
         """Every figure on a line of its own."""
         table = Table("figure", "value", title=self.name, caption=str(self.environment))
@@ -61,11 +91,16 @@ class Measurement:
             table.add_row(figure, value)
         return table
 
-    def __rich__(self) -> Table:
-        return self.table()
+    def __rich__(self) -> Group:
+        return Group(self.table(), *(Text(f"! {caveat}") for caveat in self.caveats))
+
+    def __str__(self) -> str:
+        return plain_text(self)
 
     def _lines(self) -> list[tuple[str, str]]:
         build, memory, floor = self.compilation, self.memory, self.floor
+        work = self.work or Work()
+        why = f"unknown: {work.unknown[0]}" if work.unknown else "unknown"
         lines = [
             ("run, median", seconds_text(self.median_seconds)),
             ("run, IQR", seconds_text(self.iqr_seconds)),
@@ -76,11 +111,15 @@ class Measurement:
             ("temporary memory", bytes_text(memory and memory.temp_bytes)),
             ("arguments", bytes_text(memory and memory.argument_bytes)),
             ("outputs", bytes_text(memory and memory.output_bytes)),
+            ("peak device memory", bytes_text(self.peak_bytes, "unmeasured")),
+            ("products", why if work.flops is None else flops_text(work.flops)),
+            ("moved", bytes_text(work.bytes, why)),
+            ("must move", bytes_text(work.least_bytes, why)),
+            ("achieved, products", rate_text(self.flops_per_second, "FLOP/s")),
+            ("achieved, moved", rate_text(self.bytes_per_second, "B/s")),
+            ("inputs", f"{self.copies} copies in turn" if self.copies > 1 else "always the same"),
         ]
-        if floor is not None:
-            lines.append((f"floor ({floor.name})", seconds_text(floor.seconds)))
-            lines.append(("run / floor", ratio_text(floor.ratio)))
-        return lines
+        return lines if floor is None else lines + _floor_lines(floor)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, the summary beside the runs it is made of."""
@@ -91,13 +130,18 @@ class Measurement:
     def from_dict(cls, fields: dict[str, Any]) -> "Measurement":
         """The measurement `to_dict` described."""
         build, memory, floor = fields["compilation"], fields["memory"], fields["floor"]
+        work = fields.get("work")  # not in files written before it was measured
         return cls(
             name=fields["name"],
             run_seconds=tuple(fields["run_seconds"]),
             compilation=build and Compilation(**build),
             memory=memory and Memory(**memory),
-            floor=floor and FloorRatio(**{**floor, "ratio": Spread(**floor["ratio"])}),
+            floor=floor and FloorRatio.from_dict(floor),
             environment=Environment(**fields["environment"]),
+            work=work and Work(**{**work, "unknown": tuple(work["unknown"])}),
+            peak_bytes=fields.get("peak_bytes"),
+            copies=fields.get("copies", 1),
+            caveats=tuple(fields.get("caveats", ())),
         )
 
     def to_json(self) -> str:
@@ -115,86 +159,14 @@ class Measurement:
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
 
 
-def measure(
-    fn: Callable[..., Any] | Plain,
-    *args: Any,
-    floor: Floor | tuple | None = None,
-    runs: int = 30,
-    warmup: int = 3,
-    name: str | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-    packages: Sequence[str] = (),
-) -> Measurement:
-    """Times `fn(*args)`: tracing, lowering, compiling and running apart, with memory and a floor.
-
-    Arrays should lie on the device already: a numpy argument is copied at every run, and the
-    copy is timed. A function of no arguments may be folded to a constant by XLA.
-
-    Args:
-        fn: a function JAX can trace; one already jitted, which is taken with its options (if it
-            has run before on these shapes JAX's caches answer, and its stages cost nearly
-            nothing; donated arguments cannot be run twice); or `Plain(fn)` for anything else.
-        *args: positional arguments of `fn`.
-        floor: `Floor(bytes=…, bytes_per_second=…)` or with flops; or `(fn, args)`, a bare
-            operation measured beside `fn`, alternating.
-        runs: blocked runs that count, at least 1.
-        warmup: runs before them that do not.
-        name: what the tables call it; the function's own name when left out.
-        clock: a clock in seconds.
-        packages: further packages whose versions belong in the result.
-
-    Returns:
-        The measurement: `.table()`, `.to_json()`, `.write_json(path)`.
-
-    Raises:
-        TypeError: `fn` is not callable or not traceable (numpy: use `Plain`), or `floor` is none
-            of the three kinds.
-        ValueError: `runs` < 1, `warmup` < 0, or `fn` was jitted with static arguments.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> m = measure(lambda x: 2 * x, jnp.ones(256), runs=5)
-        >>> m.runs, m.memory.argument_bytes, m.memory.output_bytes
-        (5, 1024, 1024)
-    """
-    check_rounds(runs, warmup)
-    contestants = [enlist(name or callable_name(fn), fn, args, clock)]
-    bare = None if isinstance(floor, Floor | None) else _bare_operation(floor, clock)
-    if bare is not None:
-        contestants.append(bare)
-    seconds = time_rounds(contestants, runs=runs, warmup=warmup, clock=clock)
-    environment = Environment.of(args, packages)
-    if isinstance(floor, Floor):
-        ratio = FloorRatio.computed(seconds[0], floor)
-    elif bare is not None:
-        ratio = FloorRatio.measured(seconds[0], bare.name, seconds[1])
-    else:
-        ratio = None
-    return record(contestants[0], seconds[0], ratio, environment)
-
-
-def record(
-    contestant: Contestant,
-    run_seconds: tuple[float, ...],
-    floor: FloorRatio | None,
-    environment: Environment,
-) -> Measurement:
-    """What a contestant brought along and what its runs showed, in one measurement."""
-    return Measurement(
-        name=contestant.name,
-        run_seconds=run_seconds,
-        compilation=contestant.compilation,
-        memory=contestant.memory,
-        floor=floor,
-        environment=environment,
-    )
-
-
-def _bare_operation(floor: object, clock: Callable[[], float]) -> Contestant:
-    match floor:
-        case (fn, tuple(args)) if callable(fn) or isinstance(fn, Plain):
-            return enlist(callable_name(fn), fn, args, clock)
-    raise TypeError(
-        f"floor must be Floor(…) or a bare operation (fn, args), got {type(floor).__name__}: "
-        "write floor=(fn, (x,)) for fn(x)"
-    )
+def _floor_lines(floor: FloorRatio) -> list[tuple[str, str]]:
+    bound = f", by {floor.bound}" if floor.bound else ""
+    lines = [
+        (f"floor ({floor.name}{bound})", seconds_text(floor.seconds)),
+        ("run / floor", ratio_text(floor.ratio)),
+    ]
+    if floor.rates is not None:
+        lines.append(("device, copy", rate_text(floor.rates.bytes_per_second, "B/s")))
+        flops = rate_text(floor.rates.flops_per_second, "FLOP/s")
+        lines.append((f"device, {floor.rates.dtype} product", flops))
+    return lines

@@ -55,21 +55,31 @@ class Spread:
 
 
 def paired_ratio(seconds: Sequence[float], base_seconds: Sequence[float]) -> Spread:
-    """Spread of the ratios seconds[r] / base_seconds[r], one for each round r.
+    """Spread of `paired_ratios`.
+
+    Example:
+        >>> paired_ratio([2.0, 30.0], [1.0, 10.0])
+        Spread(median=2.5, iqr=0.5, count=2)
+    """
+    return Spread.of(paired_ratios(seconds, base_seconds))
+
+
+def paired_ratios(seconds: Sequence[float], base_seconds: Sequence[float]) -> list[float]:
+    """The ratios seconds[r] / base_seconds[r], one for each round r.
 
     Args:
         seconds: run times by round.
         base_seconds: run times of the baseline in the same rounds.
 
     Returns:
-        The spread of the ratios, without unit.
+        The ratios by round, without unit.
 
     Raises:
         ValueError: the lengths differ, or the baseline took no time by the clock in some round.
 
     Example:
-        >>> paired_ratio([2.0, 30.0], [1.0, 10.0])
-        Spread(median=2.5, iqr=0.5, count=2)
+        >>> paired_ratios([2.0, 30.0], [1.0, 10.0])
+        [2.0, 3.0]
     """
     if len(seconds) != len(base_seconds):
         raise ValueError(
@@ -81,4 +91,4 @@ def paired_ratio(seconds: Sequence[float], base_seconds: Sequence[float]) -> Spr
             "base_seconds holds a run of 0 s: the clock cannot resolve the baseline; "
             "give it more work"
         )
-    return Spread.of([s / b for s, b in zip(seconds, base_seconds, strict=True)])
+    return [s / b for s, b in zip(seconds, base_seconds, strict=True)]
