@@ -24,8 +24,8 @@ PROGRAMS = {
 }
 
 
-def run_fresh(program: str) -> None:
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+def run_fresh(program: str) -> int:
+    return subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT).returncode
 
 
 def main() -> None:
