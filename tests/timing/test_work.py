@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from xentjax import linear_cross_entropy
 from xentjax.timing import Work
 
 X, W = jnp.ones((2, 3)), jnp.ones((3, 3))
@@ -169,6 +170,18 @@ def test_bytes_without_loops_are_what_xla_says(function, args):
     # One result each: of several XLA counts the addresses too, which no array holds.
     program = compiled(function, *args)
     assert Work.of(program).bytes == program.cost_analysis()["bytes accessed"]
+
+
+def test_the_tiled_loss_does_its_three_products_where_xla_counts_one_tile():
+    N, D, V = 256, 8, 1024
+    labels = jnp.zeros(N, jnp.int32)
+
+    def loss(hidden, weight):
+        return linear_cross_entropy(hidden, weight, labels, tile=32)
+
+    program = compiled(jax.value_and_grad(loss, argnums=(0, 1)), jnp.ones((N, D)), jnp.ones((D, V)))
+    assert Work.of(program).flops == 3 * 2 * N * D * V
+    assert program.cost_analysis()["flops"] < 3 * 2 * N * D * V / 2
 
 
 def test_a_gather_reads_its_rows_and_not_the_table():
