@@ -45,7 +45,7 @@ def test_brackets_quotes_layouts_and_metadata_do_not_mislead():
         ArrayShape("pred", (3,)),
     )
     assert arg.bytes == 4 + 4 * 8 * 16 + 3
-    assert (text.opcode, text.operands) == ("constant", ())
+    assert (text.opcode, text.operands, text.arguments) == ("constant", (), '"a)b"')
     assert fusion.operands == ("arg", "text")
     assert fusion.called("calls") == ("fused.1",)
     assert fusion.called("body") == ()  # that was a name in the metadata

@@ -31,7 +31,7 @@ def peaks(clock, devices, *runs):
 
 
 def test_peak_is_what_a_run_takes_on_top_of_what_was_in_use(clock):
-    device = FakeDevice(bytes_in_use=1000, peak_bytes_in_use=1000)
+    device = FakeDevice(bytes_in_use=1000, peak_bytes_in_use=1200)
     assert peaks(clock, [device], device.taking(500)) == [500]
 
 

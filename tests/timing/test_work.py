@@ -143,10 +143,24 @@ IMAGE, KERNEL = jnp.ones((2, 8, 6, 4)), jnp.ones((3, 3, 4, 8))
             jax.grad(lambda x, k: convolve(x, k, window_strides=(2, 1)).sum(), argnums=(0, 1)),
             (IMAGE, KERNEL),
         ),
+        (
+            jax.grad(
+                lambda x, k: convolve(x, k, window_strides=(1, 1), feature_group_count=2).sum(),
+                argnums=(0, 1),
+            ),
+            (IMAGE, KERNEL[:, :, :2]),
+        ),
         (lambda a, b: jnp.einsum("bij,bjk->bik", a, b), (jnp.ones((3, 4, 5)), jnp.ones((3, 5, 6)))),
         (lambda a, b: a @ b, (jnp.ones((40, 50)), jnp.ones(50))),
     ],
-    ids=["dilated", "grouped", "gradient with holes", "batched product", "matrix and vector"],
+    ids=[
+        "dilated",
+        "grouped",
+        "gradient with holes",
+        "gradient of groups",
+        "batched product",
+        "matrix and vector",
+    ],
 )
 def test_products_without_loops_cost_what_xla_says(function, args):
     program = compiled(function, *args)
@@ -222,6 +236,30 @@ ENTRY %main (x: f32[8,16], w: f32[16,32]) -> f32[8,32] {
     work = Work.of(Printing(text))
     assert work.flops == 2 * 8 * 16 * 32
     assert work.bytes == work.least_bytes == 4 * (8 * 16 + 16 * 32 + 8 * 32)  # no working memory
+
+
+def test_a_fusion_reads_its_slices_and_writes_its_update():
+    text = """
+%fused (p0: f32[10,4], p1: f32[100], p2: s32[]) -> f32[20,5] {
+  %p0 = f32[10,4]{1,0} parameter(0)
+  %p1 = f32[100]{0} parameter(1)
+  %p2 = s32[] parameter(2)
+  %upper = f32[8,4]{1,0} slice(%p0), slice={[0:8], [0:4]}
+  %lower = f32[8,4]{1,0} slice(%p0), slice={[2:10], [0:4]}
+  %sum = f32[8,4]{1,0} add(%upper, %lower)
+  %five = f32[5]{0} custom-call(%sum)
+  %replaced = f32[100]{0} dynamic-update-slice(%p1, %five, %p2)
+  ROOT %square = f32[20,5]{1,0} bitcast(%replaced)
+}
+ENTRY %main (x: f32[10,4], y: f32[100], i: s32[]) -> f32[20,5] {
+  %x = f32[10,4]{1,0} parameter(0)
+  %y = f32[100]{0} parameter(1)
+  %i = s32[] parameter(2)
+  ROOT %fusion = f32[20,5]{1,0} fusion(%x, %y, %i), kind=kLoop, calls=%fused
+}
+"""
+    # The two slices overlap: together they read the 40 numbers of x once. Of y nothing is read.
+    assert Work.of(Printing(text)).bytes == 4 * 40 + 4 + 4 * 5
 
 
 def test_the_condition_of_a_loop_is_asked_once_more_than_its_body_runs():

@@ -90,10 +90,10 @@ def _convolution_flops(instruction: Instruction, computation: Computation) -> in
             for shape, label in zip((base, kernel, output), labels.groups(), strict=True)
         ]
         meetings *= _meetings(*sizes, **{k: v[int(axis)] for k, v in window.items()})
-    terms = _size(kernel, labels[2], "i") * _size(output, labels[3], "f")
-    groups = re.search(r"batch_group_count=(\d+)", instruction.attributes)
-    batch = _size(base, labels[1], "b") // (int(groups[1]) if groups else 1)
-    return 2 * batch * terms * meetings
+    # Each number of the result sums over the kernel's inputs; groups are in the shapes already.
+    channels = _size(kernel, labels[2], "i")
+    results = _size(output, labels[3], "b") * _size(output, labels[3], "f")
+    return 2 * channels * results * meetings
 
 
 def _size(shape: ArrayShape, labels: str, letter: str) -> int:

@@ -67,8 +67,6 @@ def _read(parameter: Instruction, inside: Computation) -> int:
                 continue  # replaced in place, not read
             else:
                 return parameter.bytes
-        if source is inside.root:
-            return parameter.bytes
     return min(taken, parameter.bytes)
 
 
