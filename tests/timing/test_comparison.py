@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from xentjax.timing import Comparison, Floor, Plain, Spread, compare
+from xentjax.timing import Comparison, Floor, Interval, Plain, Spread, compare
 
 
 def printed(renderable):
@@ -131,3 +131,37 @@ def test_contestants_without_names_are_refused_with_the_form_wanted(contestants)
     with pytest.raises(TypeError, match=r"must be \{name: \(fn, args\)\}, got"):
         # Unwrapped, for the type checker of these tests would refuse them first.
         inspect.unwrap(compare)(contestants)
+
+
+def test_json_of_before_work_was_measured_is_read(clock):
+    comparison = compare(known(clock), runs=2, floor="bare pass", clock=clock)
+    fields = comparison.to_dict()
+    for entry in fields["measurements"]:
+        for name in ("work", "peak_bytes", "copies", "caveats"):
+            del entry[name]
+        for name in ("bound", "rates"):
+            del entry["floor"][name]
+    again = Comparison.from_dict(fields)
+    assert again.ratio("torch") == comparison.ratio("torch")
+    assert again["ours"].floor == comparison["ours"].floor
+    assert again["ours"].work is None
+
+
+def test_verdicts_follow_from_rounds_that_agree(clock):
+    noisy = [0.8, 1.2] * 8
+    contestants = {
+        "base": (Plain(clock.worker(1.0)), ()),
+        "slower": (Plain(clock.worker(1.5)), ()),
+        "noisy": (Plain(clock.worker_of(noisy)), ()),
+    }
+    comparison = compare(contestants, runs=16, warmup=0, clock=clock)
+    assert comparison.interval("slower") == Interval(1.5, 1.5)
+    assert [comparison.verdict(name) for name in ("slower", "noisy")] == [
+        "slower",
+        "no difference shown",
+    ]
+    assert comparison.verdict("base", to="slower") == "faster"
+    text = printed(comparison)
+    assert "1.50 (1.50 … 1.50) slower" in text
+    assert "no difference shown" in text
+    assert json.loads(comparison.to_json())["measurements"][2]["verdict"] == "no difference shown"
