@@ -20,7 +20,8 @@ from xentjax.jobs.config import (
     TrainingOptions,
 )
 from xentjax.jobs.language import train_language, training_corpus
-from xentjax.jobs.reading import read_config, read_run
+from xentjax.jobs.reading import read_run
+from xentjax.jobs.stored_config import read_config
 from xentjax.jobs.tabular import train_tabular
 from xentjax.train.runs import create_run
 
@@ -184,6 +185,21 @@ def test_where_no_run_is_near_a_command_makes_one(tmp_path, monkeypatch):
         read_run(tmp_path / "digits")
 
 
+CHANGES = {
+    "sweep": {"search": "grid"},
+    "newer": {"xyzzy": 1},
+    "job": {"job": "rnn"},
+    "other rows held out": {"split_seed": 5},
+    "data of no loader": {"dataset": "iris"},
+    "no list": {"hidden": "x"},
+    "list of texts": {"hidden": ["8"]},
+    "no number": {"epochs": None},
+    "a switch for a number": {"seeds": True},
+    "a number out of range": {"epochs": 0},
+    "no options": {"run": 3},
+}
+
+
 def damage(path, kind):
     """Make of a sound run one of another kind."""
     if kind == "unfinished":
@@ -196,13 +212,19 @@ def damage(path, kind):
         (path / "environment.json").write_text(json.dumps(content))
     elif kind == "no environment":
         (path / "environment.json").unlink()
+    elif kind == "empty environment":
+        (path / "environment.json").write_text("[]")
+    elif kind == "no seeds":
+        (path / "environment.json").write_text("{}")
+    elif kind == "cut summary":
+        (path / "summary.json").write_text('{"seeds": [')
+    elif kind == "summary without figures":
+        (path / "summary.json").write_text("{}")
     elif kind == "cut off":
         (path / "config.json").write_text('{"job": ')
     else:
         content = load(path, "config.json")
-        content |= {"sweep": {"search": "grid"}, "newer": {"xyzzy": 1}, "job": {"job": "rnn"}}.get(
-            kind, {}
-        )
+        content |= CHANGES.get(kind, {})
         if kind == "old":
             del content["training"]
         if kind == "few batches":
@@ -223,6 +245,18 @@ def damage(path, kind):
         ("newer", "config.json: .*'xyzzy'"),
         ("job", "config.json: the job 'rnn' is not known"),
         ("few batches", "trained on 2 batches alone"),
+        ("other rows held out", r"on its test split now, and summary\.json says"),
+        ("empty environment", r"environment\.json is damaged: it holds no object"),
+        ("no seeds", r"environment\.json is damaged: it has no seeds"),
+        ("cut summary", r"summary\.json is damaged"),
+        ("summary without figures", r"summary\.json is damaged: it has no seeds"),
+        ("data of no loader", "dataset must be one of digits, breast_cancer, got 'iris'"),
+        ("no list", "hidden must be a list of int, got 'x'"),
+        ("list of texts", "hidden must be int, got '8'"),
+        ("no number", "epochs must be int, got None"),
+        ("a switch for a number", "seeds must be int, got True"),
+        ("a number out of range", "epochs must be above 0"),
+        ("no options", "RunOptions must be an object of options, got 3"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(runs, kind, message, tmp_path):
