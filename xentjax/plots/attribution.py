@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, plain, save
+from xentjax.plots.canvas import literal, new_figure, plain, save
 
 _FOR, _AGAINST, _REFERENCE = "#c8452f", "#2f6ea5", "#4a4a4a"
 
@@ -52,7 +52,7 @@ def draw_explained_images(
     panels = figure.subplots(len(examples), columns, squeeze=False)
     for row, example in zip(panels, examples, strict=True):
         _draw_image(row[0], example.image)
-        row[0].set_ylabel(example.label, fontsize=11)
+        row[0].set_ylabel(literal(example.label), fontsize=11)
         for panel, name in zip(row[1:], names, strict=True):
             _draw_map(panel, example.maps[name])
     for panel, name in zip(panels[0], ["input", *names], strict=True):
@@ -88,7 +88,7 @@ def draw_feature_bars(
     panel.errorbar(
         values[order], places, xerr=away, fmt="none", ecolor=_REFERENCE, elinewidth=1.2, capsize=2
     )
-    panel.set_yticks(places, [_short(names[int(number)]) for number in order])
+    panel.set_yticks(places, [literal(names[int(number)], longest=28) for number in order])
     panel.set(xlabel="mean size of the attribution, in units of the logit", xlim=(0, None))
     plain(panel)
     panel.grid(visible=False, axis="y")
@@ -135,7 +135,3 @@ def _draw_map(panel: Any, values: np.ndarray) -> None:
 def _bare(panel: Any) -> None:
     panel.set(xticks=[], yticks=[])
     panel.spines[:].set_color("#c9c9c9")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"

@@ -1,8 +1,12 @@
 """The canvas: one look for all pictures, and what to say where matplotlib is missing."""
 
+import re
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
+
+# No letter, and not allowed in the XML of an SVG either: controls, lone surrogates, noncharacters.
+_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def require_matplotlib() -> None:
@@ -26,8 +30,27 @@ def new_figure(title: str, *, size: tuple[float, float]) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=130, layout="constrained")
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    figure.suptitle(literal(title), fontsize=13, fontweight="bold")
     return figure
+
+
+def literal(text: str, *, longest: int | None = None) -> str:
+    r"""Text of the data, such as the name of a class, as a picture can show it.
+
+    It is cut where it is too long, a character that cannot be printed becomes a visible sign, and
+    a dollar begins no formula, which could fail to parse.
+
+    Args:
+        text: any.
+        longest: characters, the last of them "…" where there were more.
+
+    Example:
+        >>> literal("a long name", longest=7), literal("a\x00b")
+        ('a long…', 'a�b')
+    """
+    if longest is not None and len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return _UNPRINTABLE.sub("\ufffd", text).replace("$", r"\$")
 
 
 def save(figure: Any, target: Path | BufferedIOBase) -> None:

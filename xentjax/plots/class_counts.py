@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, plain, save
+from xentjax.plots.canvas import literal, new_figure, plain, save
 
 _COLOURS = ("#9db4c8", "#c8452f", "#4a4a4a", "#3f7d58")
 _MOST = 20  # classes whose bars can be told apart
@@ -40,7 +40,7 @@ def draw_class_counts(
     panel = figure.subplots()
     _draw_bars(panel, {split: np.asarray(row) for split, row in counts.items()}, kept)
     shown = [names[int(k)] for k in kept]
-    texts = [name if len(name) <= 12 else name[:11] + "…" for name in shown]
+    texts = [literal(name, longest=12) for name in shown]
     slanted = sum(map(len, texts)) > 60
     panel.set_xticks(
         range(len(kept)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, plain, save
+from xentjax.plots.canvas import literal, new_figure, plain, save
 
 _BAR, _POINT, _PROMISE = "#9db4c8", "#2f4b66", "#c8452f"
 _MOST_CLASSES = 24  # whose names can be read below each other
@@ -71,6 +71,6 @@ def _draw_classes(panel: Any, by_class: Any, names: Sequence[str], order: np.nda
     )
     low = np.nanmin(by_class.low[order]) if np.isfinite(value).any() else 0.0
     panel.set(xlabel="sets that hold the true class", xlim=(max(0.0, float(low) - 0.05), 1.02))
-    panel.set_yticks(height, [name if len(name) <= 14 else name[:13] + "…" for name in names])
+    panel.set_yticks(height, [literal(name, longest=14) for name in names])
     panel.set_ylim(len(order) - 0.4, -0.6)
     panel.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

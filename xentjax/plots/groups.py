@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, plain, save
+from xentjax.plots.canvas import literal, new_figure, plain, save
 
 _GROUP, _WORST, _OVERALL = "#5b7f9e", "#c8452f", "#4a4a4a"
 
@@ -59,7 +59,8 @@ def draw_groups(
             fontsize=10,
         )
     panel.set_yticks(
-        range(len(names)), [f"{_short(n)} ({c})" for n, c in zip(names, counts, strict=True)]
+        range(len(names)),
+        [f"{literal(n, longest=22)} ({c})" for n, c in zip(names, counts, strict=True)],
     )
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
@@ -68,7 +69,3 @@ def draw_groups(
     plain(panel)
     panel.grid(visible=False, axis="y")
     save(figure, target)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 22 else f"{name[:21]}…"

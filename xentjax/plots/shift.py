@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, plain, save
+from xentjax.plots.canvas import literal, new_figure, plain, save
 
 _ALIKE, _MOVED, _REFERENCE = "#9db4c8", "#c8452f", "#4a4a4a"
 _MOST = 10
@@ -48,7 +48,7 @@ def draw_shift(
             fontsize=10,
             color=_REFERENCE,
         )
-    panel.set_yticks(range(len(kept)), [names[k] for k in kept], fontsize=11)
+    panel.set_yticks(range(len(kept)), [literal(names[int(k)]) for k in kept], fontsize=11)
     panel.set_xlabel("largest gap of the two distributions (0 alike, 1 apart)", fontsize=11)
     panel.set_xlim(0, max(0.1, 1.35 * float(distances[kept].max())))
     plain(panel)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xentjax.plots.canvas import new_figure, save
+from xentjax.plots.canvas import literal, new_figure, save
 
 _GIVEN, _SUGGESTED = "#c8452f", "#2f6690"
 _COLUMNS, _MOST = 4, 12
@@ -47,11 +47,13 @@ def draw_suspects(
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_color("#d0d0d0")
         panel.imshow(images[number], cmap="Greys", interpolation="nearest")
-        panel.set_title(f"given {_short(given[number])}", fontsize=13, color=_GIVEN, pad=3)
+        panel.set_title(
+            f"given {literal(given[number], longest=9)}", fontsize=13, color=_GIVEN, pad=3
+        )
         panel.text(
             0.5,
             -0.04,
-            f"rather {_short(suggested[number])}?",
+            f"rather {literal(suggested[number], longest=9)}?",
             transform=panel.transAxes,
             ha="center",
             va="top",
@@ -59,7 +61,3 @@ def draw_suspects(
             color=_SUGGESTED,
         )
     save(figure, target)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 9 else name[:8] + "…"
