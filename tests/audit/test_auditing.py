@@ -21,6 +21,8 @@ from xentjax.audit.dangers import (
     Danger,
     choose_dangers,
 )
+from xentjax.audit.fit_state import FitThresholds
+from xentjax.audit.heads import Head
 from xentjax.audit.section import Section
 from xentjax.audit.subjects import classifier_subject, language_subject
 from xentjax.cli import main
@@ -150,7 +152,7 @@ def test_keys_are_distinct_words_that_the_command_takes():
 
 
 def test_a_danger_without_its_module_is_unmeasured():
-    danger = Danger("k", "Title", "Why?", "nowhere:nothing")
+    danger = Danger(Head("k", "Title", "Why?"), "nowhere:nothing")
     section = measure_danger(danger, None, {})
     assert (section.key, section.title, section.question) == ("k", "Title", "Why?")
     assert section.verdict == "unmeasured"
@@ -245,6 +247,7 @@ def test_the_command_writes_the_page_and_the_json_and_prints_the_verdicts(run, t
         (["RUN", "--only", "calibratoin"], 2, "did you mean 'calibration'?"),
         (["RUN", "--only", "memorization"], 1, "this model has no danger 'memorization'"),
         (["RUN", "--seed", "9"], 1, "has no seed 9; it has 4"),
+        (["RUN", "--private", "--only", "fairness"], 1, "private belongs to the danger 'privacy'"),
         (["RUN", "--sed", "9"], 2, "unknown option '--sed': did you mean '--seed'?"),
         (["--quick"], 2, "PATH"),
     ],
@@ -288,3 +291,9 @@ def test_every_section_of_the_tables_takes_a_subject_a_seed_and_its_quick_option
     first, *_ = taken.values()
     assert first.name == "subject"
     assert {"seed", "progress", *danger.quick} <= set(taken)
+
+
+def test_a_quick_audit_of_a_text_still_has_passages_enough_to_be_called_good():
+    by_key = {danger.key: danger for danger in LANGUAGE_DANGERS}
+    for key in ("overfitting", "calibration"):
+        assert by_key[key].quick["most_passages"] >= FitThresholds().rows

@@ -12,7 +12,7 @@ from xentjax.audit.markup import printable
 from xentjax.audit.page import page, write_html
 from xentjax.audit.page_section import anchor
 from xentjax.audit.report import WORDS
-from xentjax.audit.section import Section
+from xentjax.audit.section import Measure, Section, worst
 
 ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "nav", "article"),
@@ -162,3 +162,14 @@ def test_words_are_not_escaped_twice():
     shown = "".join(Reader(page(make_report([section]))).text)
     assert "p < 0.05 & n > 3" in shown
     assert html.escape("&") not in shown
+
+
+def test_a_number_that_is_not_judged_gets_no_praise():
+    judged, told = Measure("a", 1.0, verdict="good"), Measure("b", 3254.0)
+    text = page(make_report([Section("k", "t", "q", worst([None, "good"]), "f", [judged, told])]))
+    body = text[text.index("<tbody>") : text.index("</tbody>")]
+    first, second = body.strip().removeprefix("<tbody>").strip().split("\n")
+    assert 'class="badge good"' in first
+    assert "badge" not in second
+    assert "to compare with" in second
+    assert worst([None]) == "unmeasured"

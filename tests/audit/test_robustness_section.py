@@ -96,7 +96,7 @@ def test_wrong_labels_are_measured_by_training():
     subject = make_subject(first_feature, *two_groups(1.0, n=400), **learns)
     found = robustness_section(subject, label_shares=(0.0, 0.2), trainings=1, rows=20)
     assert measure(found, "wrong training labels").verdict == "good"
-    assert "20% of the labels wrong" in found.finding
+    assert "20 % of the labels wrong" in found.finding
 
 
 @pytest.mark.parametrize(

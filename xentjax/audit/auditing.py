@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xentjax.audit.dangers import CLASSIFIER_DANGERS, LANGUAGE_DANGERS, Danger, choose_dangers
+from xentjax.audit.privacy_budget import require_accountant
 from xentjax.audit.report import Report
 from xentjax.audit.section import Section
 from xentjax.audit.subjects import classifier_subject, language_subject, model_name
@@ -27,6 +28,7 @@ def audit(
     date: str,
     only: Sequence[str] = (),
     quick: bool = False,
+    private: bool = False,
     seed: int | None = None,
     draws: int = 0,
     on_progress: Callable[[str, str], None] | None = None,
@@ -39,17 +41,18 @@ def audit(
         date: of the report.
         only: keys of the dangers to look for, such as "calibration"; all by default.
         quick: fewer repetitions where models are trained anew; intervals become wider.
+        private: train a classifier once more by DP-SGD, and show what that costs and gives.
         seed: which of the run's trainings to audit; the first by default.
         draws: the seed of all that the audit itself draws.
         on_progress: called with a danger's title and what is being done, "" at its beginning.
-        raise_errors: let an error of a section pass, in place of reporting what it could not
-            measure.
+        raise_errors: let an error of a section pass, in place of a section that is unmeasured.
 
     Returns:
         The report, for `write_html`, `write_json` and `print_summary`.
 
     Raises:
-        ValueError: if the run cannot be read, or a danger is not known.
+        ImportError: if private and jax-privacy is missing.
+        ValueError: if the run cannot be read, a danger is not known, or private does not apply.
     """
     started = time.perf_counter()
     path = Path(run_path)
@@ -58,8 +61,10 @@ def audit(
     trained = read_run(path, seed=seed)
     is_language = isinstance(trained, TrainedLanguage)
     dangers = choose_dangers(LANGUAGE_DANGERS if is_language else CLASSIFIER_DANGERS, only)
+    if private:
+        _check_private(path, dangers, is_language=is_language)
     subject = language_subject(trained) if is_language else classifier_subject(trained)
-    options = {"seed": draws, "model": trained.state.to_model(), "quick": quick}
+    options = {"seed": draws, "model": trained.state.to_model(), "private": private}
     sections = []
     for danger in dangers:
         tell(danger.title, "")
@@ -74,7 +79,7 @@ def audit(
         sections,
         date=date,
         draws=draws,
-        made_with=_command(path, only, quick, seed, draws),
+        made_with=_command(path, only, quick, private, seed, draws),
         seconds=time.perf_counter() - started,
     )
 
@@ -105,9 +110,7 @@ def _failed(danger: Danger, error: Exception) -> Section:
     said = str(error).strip() or "no message"
     said = said if len(said) <= _LONGEST_ERROR else f"{said[:_LONGEST_ERROR]} …"
     return Section(
-        key=danger.key,
-        title=danger.title,
-        question=danger.question,
+        *danger.head,
         verdict="unmeasured",
         finding="This could not be measured: it stopped with an error.",
         unmeasured=[
@@ -117,10 +120,25 @@ def _failed(danger: Danger, error: Exception) -> Section:
     )
 
 
-def _command(path: Path, only: Sequence[str], quick: bool, seed: int | None, draws: int) -> str:
+def _check_private(path: Path, dangers: Sequence[Danger], *, is_language: bool) -> None:
+    """Before the other sections take their minutes."""
+    if is_language:
+        raise ValueError(
+            f"private is for classifiers, and {path} is a language model: DP-SGD of one is not "
+            "offered; leave --private out"
+        )
+    if "privacy" not in [danger.key for danger in dangers]:
+        raise ValueError("private belongs to the danger 'privacy': add it to --only")
+    require_accountant()
+
+
+def _command(
+    path: Path, only: Sequence[str], quick: bool, private: bool, seed: int | None, draws: int
+) -> str:
     words = ["xentjax", "audit", str(path)]
     words += ["--only", *only] if only else []
     words += ["--quick"] if quick else []
+    words += ["--private"] if private else []
     words += ["--seed", str(seed)] if seed is not None else []
     words += ["--draws", str(draws)] if draws else []
     return shlex.join(words)

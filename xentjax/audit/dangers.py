@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from xentjax.audit import heads
 from xentjax.audit.section import Section
 
 
@@ -18,18 +19,24 @@ class Danger:
     """A danger and its section.
 
     Attributes:
-        key: one word, as it is asked for.
-        title: what it is called in the report.
-        question: what a careful person asks.
+        head: its key, title and question.
         section: the function that measures it, as "module:function" in `audit.sections`.
         quick: options of it that make it quicker and its intervals wider.
     """
 
-    key: str
-    title: str
-    question: str
+    head: heads.Head
     section: str
     quick: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """One word, as it is asked for."""
+        return self.head.key
+
+    @property
+    def title(self) -> str:
+        """What it is called in the report."""
+        return self.head.title
 
     def load(self) -> Callable[..., Section]:
         """The function."""
@@ -38,98 +45,35 @@ class Danger:
 
 
 CLASSIFIER_DANGERS = (
-    Danger(
-        "overfitting",
-        "Overfitting",
-        "Has the model learned the rule, or the rows?",
-        "overfitting:overfitting_section",
-        quick={"curve_repeats": 1},
-    ),
-    Danger(
-        "calibration",
-        "Overconfidence",
-        "Is the model as often right as it says?",
-        "calibration:calibration_section",
-    ),
-    Danger(
-        "fairness",
-        "Unequal treatment",
-        "Is the model as good for every class and every group?",
-        "fairness:fairness_section",
-    ),
-    Danger(
-        "data",
-        "Data quality",
-        "Can the data be trusted?",
-        "data_quality:data_quality_section",
-    ),
-    Danger(
-        "privacy",
-        "Membership",
-        "Can it be told from the model which rows it was trained on?",
-        "privacy:privacy_section",
-        quick={"shadows": 16},
-    ),
-    Danger(
-        "attribution",
-        "Unexplained decisions",
-        "What do the decisions rest on?",
-        "attribution:attribution_section",
-        quick={"rows": 16},
-    ),
-    Danger(
-        "robustness",
-        "Fragile answers",
-        "Do small changes of the input or of the labels change the answers?",
-        "robustness:robustness_section",
-        quick={"trainings": 1, "rows": 128},
-    ),
+    Danger(heads.OVERFITTING, "overfitting:overfitting_section", quick={"curve_repeats": 1}),
+    Danger(heads.CALIBRATION, "calibration:calibration_section"),
+    Danger(heads.FAIRNESS, "fairness:fairness_section"),
+    Danger(heads.DATA, "data_quality:data_quality_section"),
+    Danger(heads.PRIVACY, "privacy:privacy_section", quick={"shadows": 16}),
+    Danger(heads.ATTRIBUTION, "attribution:attribution_section", quick={"rows": 16}),
+    Danger(heads.ROBUSTNESS, "robustness:robustness_section", quick={"trainings": 1, "rows": 128}),
 )
 LANGUAGE_DANGERS = (
     Danger(
-        "overfitting",
-        "Overfitting",
-        "Has the model learned the language, or the text?",
+        heads.OVERFITTING,
         "overfitting:language_overfitting_section",
-        quick={"most_passages": 16},
+        # As many as its intervals need to be believed.
+        quick={"most_passages": 30},
     ),
     Danger(
-        "calibration",
-        "Overconfidence",
-        "Do tokens come as often as the model says?",
+        heads.LANGUAGE_CALIBRATION,
         "language_calibration:language_calibration_section",
+        quick={"most_passages": 30},
     ),
+    Danger(heads.LANGUAGE_FAIRNESS, "language_fairness:language_fairness_section"),
+    Danger(heads.LANGUAGE_DATA, "data_quality:language_data_section"),
     Danger(
-        "fairness",
-        "Unequal service",
-        "Is the model as good on every kind of text?",
-        "language_fairness:language_fairness_section",
-    ),
-    Danger(
-        "data",
-        "Data quality",
-        "Can the text be trusted?",
-        "data_quality:language_data_section",
-    ),
-    Danger(
-        "memorization",
-        "Memorized text",
-        "Can what the model was trained on be told from what it says?",
+        heads.LANGUAGE_MEMORIZATION,
         "memorization:memorization_section",
         quick={"prompts": 32, "alternatives": 512},
     ),
-    Danger(
-        "attribution",
-        "What it looks at",
-        "What does the model use to predict the tokens it finds hard?",
-        "token_attribution:language_attribution_section",
-    ),
-    Danger(
-        "robustness",
-        "Damaged input",
-        "Do small changes of the text change the predictions?",
-        "language_robustness:language_robustness_section",
-    ),
+    Danger(heads.LANGUAGE_ATTRIBUTION, "token_attribution:language_attribution_section"),
+    Danger(heads.LANGUAGE_ROBUSTNESS, "language_robustness:language_robustness_section"),
 )
 
 

@@ -96,8 +96,12 @@ def _measure(measure: Measure) -> Markup:
             class_="where",
         ),
         element("td", prose(measure.good), class_="wanted"),
-        element("td", verdict_badge(measure.verdict), class_="stands"),
-        class_=measure.verdict,
+        element(
+            "td",
+            verdict_badge(measure.verdict) if measure.verdict else "to compare with",
+            class_="stands",
+        ),
+        class_=measure.verdict or "compared",
     )
 
 

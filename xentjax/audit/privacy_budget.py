@@ -181,6 +181,11 @@ def _check(rows, batch_size, steps, delta, largest_batch):
         raise ValueError(f"delta must lie in (0, 1), and below 1 / rows, got {delta}")
 
 
+def require_accountant() -> None:
+    """Raise an ImportError that names the extra, if jax-privacy is missing."""
+    _accounting()
+
+
 def _accounting() -> Any:
     try:
         from jax_privacy import accounting

@@ -25,7 +25,7 @@ class Measure:
         high: upper end.
         unit: "share" is shown in percent, "nats" and others as they are; "" is a plain number.
         good: what would be good, such as "near 0".
-        verdict: how this number stands.
+        verdict: how this number stands; None for one that is told to compare with, and not judged.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Measure:
     high: float | None = None
     unit: str = ""
     good: str = ""
-    verdict: Verdict = "good"
+    verdict: Verdict | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Section:
     unmeasured: Sequence[str] = ()
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict that wants most done; "unmeasured" where there is none.
+def worst(verdicts: Sequence[Verdict | None]) -> Verdict:
+    """The verdict that wants most done; "unmeasured" where there is none but None.
 
     Example:
         >>> worst(["good", "act", "unmeasured"])

@@ -29,6 +29,7 @@ def run_audit(options: AuditRun, console: Console) -> None:
             date=datetime.date.today().isoformat(),
             only=options.only,
             quick=options.quick,
+            private=options.private,
             seed=options.seed,
             draws=options.draws,
             on_progress=tell,

@@ -92,6 +92,8 @@ class AuditRun:
     """Look for these dangers alone; privacy is of classifiers, memorization of language models."""
     quick: bool = False
     """Fewer repetitions where models are trained anew; intervals become wider."""
+    private: bool = False
+    """Train a classifier once more by DP-SGD and show what privacy costs (extra: privacy)."""
     seed: int | None = None
     """Which of the run's seeds to audit; the first by default."""
     draws: int = 0

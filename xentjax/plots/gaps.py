@@ -9,6 +9,7 @@ from xentjax.plots.canvas import new_figure, plain, save
 
 _COLOURS = {"train": "#5b7f9e", "validation": "#c8452f", "test": "#3f7d58"}
 _REFERENCE = "#4a4a4a"
+_NEAR = 4  # times the largest loss
 
 
 def draw_gaps(
@@ -18,16 +19,19 @@ def draw_gaps(
     *,
     title: str = "Loss and accuracy by split",
     unit: str = "nats",
+    counted: str = "rows",
 ) -> None:
     """Draws loss and accuracy of each split as a dot with its interval.
 
     Args:
         splits: what has `name`, `rows`, `loss` and `accuracy`, each of the two with `value`, `low`
             and `high`; such as `Generalization.splits`.
-        references: names and losses of models that look at nothing, drawn as vertical lines.
+        references: names and losses of models that look at nothing, drawn as vertical lines
+            where they are not beyond four times the largest loss.
         target: the picture to write.
         title: above it.
         unit: of the losses.
+        counted: what `rows` counts.
     """
     figure = new_figure(title, size=(7.2, 3.6))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1])
@@ -37,11 +41,16 @@ def draw_gaps(
         plain(panel)
         panel.grid(visible=False, axis="y")
         panel.margins(x=0.12)
-    left.set_xlim(0, None)
-    for number, (name, value) in enumerate(references):
+    # Far references would press the splits together: those are left to the words below.
+    most = max(split.loss.high for split in splits)
+    near = [(name, value) for name, value in references if value <= _NEAR * most]
+    left.set_xlim(0, 1.1 * max([most, *(value for _, value in near)]) or 1.0)
+    for number, (name, value) in enumerate(near):
         _draw_reference(left, len(splits) - 0.25 + 0.36 * number, name, value, number)
-    left.set_yticks(range(len(splits)), [f"{split.name}\n{split.rows} rows" for split in splits])
-    left.set_ylim(len(splits) - 0.4 + 0.36 * len(references), -0.6)
+    left.set_yticks(
+        range(len(splits)), [f"{split.name}\n{split.rows} {counted}" for split in splits]
+    )
+    left.set_ylim(len(splits) - 0.4 + 0.36 * len(near), -0.6)
     left.set_xlabel(f"loss ({unit})")
     right.set_xlabel("accuracy")
     right.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")

@@ -17,6 +17,7 @@ def draw_reliability(
     target: Path | BufferedIOBase,
     *,
     title: str = "Does it come true as often as it is said?",
+    unit: str = "rows",
 ) -> None:
     """Draw accuracy against confidence, with intervals, above the number of rows in each bin.
 
@@ -26,6 +27,7 @@ def draw_reliability(
         after: the same after a correction, or None.
         target: the file to write, see `canvas.save`.
         title: above the picture.
+        unit: what is counted.
     """
     figure = new_figure(title, size=(6.0, 5.0))
     curve, rows = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -47,7 +49,7 @@ def draw_reliability(
         "not sure enough", (0.03, 0.92), va="top", fontsize=10, color=_IDEAL, style="italic"
     )
     curve.set(ylabel="how often it was right", xlim=(0, 1), ylim=(0, 1.02))
-    rows.set(xlabel="how sure the model said it was", ylabel="rows", yscale="log", ylim=(0.7, None))
+    rows.set(xlabel="how sure the model said it was", ylabel=unit, yscale="log", ylim=(0.7, None))
     rows.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for axis in (curve.xaxis, curve.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")

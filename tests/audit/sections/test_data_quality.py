@@ -80,7 +80,7 @@ def test_planted_leaks_are_told_with_the_accuracy_without_them(clean):
     logits[24:48] = -logits[24:48]  # a fifth of all, a quarter of the rows not leaked, are wrong
     part = leaks_part(with_rows(clean, "test", features=features, logits=logits))
     assert part.verdict == "act"
-    assert part.sentence.startswith("24 of 120 test rows (20 %)")
+    assert part.sentence.startswith("24 of 120 test rows (20.0 %)")
     assert "12 of them exactly" in part.sentence
     assert measure(part, "test rows that train holds").value == pytest.approx(0.2)
     assert measure(part, "accuracy on all").value == pytest.approx(0.8)
@@ -93,7 +93,7 @@ def test_copies_in_train_and_contradictions_are_told(clean):
     features[:12] = features[12:24]
     part = leaks_part(with_rows(clean, "train", features=features))
     assert part.verdict == "watch"
-    assert "24 of 240 training rows (10 %) have a copy in train" in part.sentence
+    assert "24 of 240 training rows (10.0 %) have a copy in train" in part.sentence
     labels[:12] = (labels[12:24] + 1) % 3
     part = leaks_part(with_rows(clean, "train", features=features, labels=labels))
     assert part.verdict == "act"

@@ -95,7 +95,7 @@ def test_a_private_training_is_put_beside():
     own = measure(section, "area under the ROC (losses, this model)")
     assert measure(section, "(losses, private model)").high < own.low
     # e · 1 % + δ, with δ = 0.1 / 60
-    assert "no attack whatsoever finds more than 2.9%" in section.advice[-1]
+    assert "no attack whatsoever finds more than 2.9 %" in section.advice[-1]
     assert len(section.pictures) == 3
 
 

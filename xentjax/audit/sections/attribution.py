@@ -9,8 +9,9 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.faithfulness import DeletionCurve, deletion_curve, rank_agreement
+from xentjax.audit.heads import ATTRIBUTION
 from xentjax.audit.saliency import IntegratedGradients, integrated_gradients
-from xentjax.audit.section import Grid, Measure, Section, Verdict, picture, worst
+from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
 from xentjax.audit.sections.explanations import (
     OCCLUDED_FEATURES,
     Explained,
@@ -23,12 +24,11 @@ from xentjax.audit.sections.influential_rows import (
     influence_picture,
     influential_rows,
 )
+from xentjax.audit.sections.part import Part, joined
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.attribution import draw_deletion_curve
 from xentjax.train.architecture import split_model
 
-_QUESTION = "What does an answer hang on, and can the explanation be believed?"
-_TITLE = "Unexplained decisions"
 # Below this a bootstrap over rows is too narrow to carry a verdict.
 _ROWS_FOR_A_VERDICT = 20
 _NODES = 64
@@ -69,6 +69,19 @@ def attribution_section(
         return _unmeasured("there are no test rows, or their features are not floating point")
     chosen = explained_rows(subject, rows, seed)
     tell("attributions of test rows")
+    explained = _explained_part(subject, chosen, feature_names, seed, tell)
+    tell("influence of training rows")
+    return joined(ATTRIBUTION, [explained, _influence_part(subject, model, seed)])
+
+
+def _explained_part(
+    subject: Classifier,
+    chosen: Explained,
+    feature_names: Sequence[str] | None,
+    seed: int,
+    tell: Callable[[str], None],
+) -> Part:
+    """What the answers hang on by several methods, and whether integrated gradients are right."""
     found = integrated_gradients(
         subject.predict, chosen.features, chosen.answers, baseline=chosen.baseline, nodes=_NODES
     )
@@ -82,47 +95,44 @@ def attribution_section(
     }
     random = _of_an_untrained_model(subject, chosen, seed)
     measures, missing = _measures(curves["integrated"], found, random, len(chosen.labels), seed)
-    pictures = explanation_pictures(subject, chosen, maps, feature_names, seed)
-    pictures.append(
-        picture(
-            "Is the explanation better than chance?",
-            "The lower the solid line runs under the dashed one, the better the explanation.",
-            draw_deletion_curve,
-            curves["integrated"],
-            "Features taken away",
-        )
-    )
-    grids = [_method_grid(curves)]
-    if model is None:
-        missing.append(
-            "Influence of training examples: the model itself was not given. Pass model= (the "
-            "trained flax.nnx model) to see which training rows an answer rests on."
-        )
-    else:
-        tell("influence of training rows")
-        influential = influential_rows(subject, model, seed)
-        grids.append(influence_grid(subject, influential))
-        if subject.image_shape is not None:
-            pictures.append(influence_picture(subject, influential))
     if "occlusion" not in maps:
         missing.append(f"Occlusion: more than {OCCLUDED_FEATURES} features, one pass each.")
-    return Section(
-        key="attribution",
-        title=_TITLE,
-        question=_QUESTION,
-        verdict=worst([measure.verdict for measure in measures]),
-        finding=_finding(measures, len(chosen.labels)),
-        measures=measures,
-        grids=grids,
-        pictures=pictures,
+    return Part(
+        _finding(measures, len(chosen.labels)),
+        measures,
+        grids=[_method_grid(curves)],
+        pictures=[
+            *explanation_pictures(subject, chosen, maps, feature_names, seed),
+            picture(
+                "Is the explanation better than chance?",
+                "The lower the solid line runs under the dashed one, the better the explanation.",
+                draw_deletion_curve,
+                curves["integrated"],
+                "Features taken away",
+            ),
+        ],
         advice=_advice(measures),
         unmeasured=missing,
     )
 
 
+def _influence_part(subject: Classifier, model: Any, seed: int) -> Part:
+    """The training rows that answers rest on."""
+    if model is None:
+        return Part(
+            unmeasured=[
+                "Influence of training examples: the model itself was not given. Pass model= (the "
+                "trained flax.nnx model) to see which training rows an answer rests on."
+            ]
+        )
+    found = influential_rows(subject, model, seed)
+    drawn = [] if subject.image_shape is None else [influence_picture(subject, found)]
+    return Part(grids=[influence_grid(subject, found)], pictures=drawn)
+
+
 def _unmeasured(reason: str) -> Section:
     text = f"Nothing was explained: {reason}."
-    return Section("attribution", _TITLE, _QUESTION, "unmeasured", text, unmeasured=[text])
+    return Section(*ATTRIBUTION, "unmeasured", text, unmeasured=[text])
 
 
 def _of_an_untrained_model(subject: Classifier, chosen: Explained, seed: int) -> np.ndarray:

@@ -6,7 +6,9 @@ import numpy as np
 
 from xentjax.audit.groups import Rate
 from xentjax.audit.section import Measure, Verdict
-from xentjax.audit.sections.comparison import LEVEL, TOLERATED, Part, draw_rates
+from xentjax.audit.sections.comparison import LEVEL, TOLERATED, draw_rates
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent
 from xentjax.metrics.intervals import wilson_interval
 
 
@@ -28,12 +30,12 @@ def class_recall(
     verdict: Verdict = "good" if low[at] >= bound else "act" if high[at] < bound else "watch"
     name = class_names[int(present[at])]
     if recall[at] == recall.max():
-        sentence = f"All classes have the same recall, {overall:.1%}."
+        sentence = f"All classes have the same recall, {percent(overall)}."
     else:
         sentence = (
-            f"Of the classes, {name} is recognised least: {recall[at]:.1%} "
-            f"({low[at]:.1%} to {high[at]:.1%}) of its {counts[at]} test rows, where "
-            f"{overall:.1%} of all rows are right."
+            f"Of the classes, {name} is recognised least: {percent(recall[at])} "
+            f"({percent(low[at])} to {percent(high[at])}) of its {counts[at]} test rows, where "
+            f"{percent(overall)} of all rows are right."
         )
     rate = Rate(recall, low, high)
     names = [class_names[int(c)] for c in present]
@@ -44,12 +46,12 @@ def class_recall(
         float(low[at]),
         float(high[at]),
         "share",
-        f"above {max(bound, 0):.0%}: within {TOLERATED:.0%} of all rows",
+        f"above {percent(max(bound, 0))}: within {100 * TOLERATED:.0f} points of all rows",
         verdict,
     )
     advice = () if verdict == "good" else _class_advice(name, verdict)
     drawn = draw_rates("Recall by class", caption, names, counts, rate, overall, "recall")
-    return Part(sentence, (measure,), (), (drawn,), advice)
+    return Part(sentence, [measure], pictures=[drawn], advice=advice)
 
 
 def _class_advice(name: str, verdict: Verdict) -> tuple[str, ...]:

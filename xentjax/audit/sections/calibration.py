@@ -5,15 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from xentjax.audit.classifier import Classifier, Rows
+from xentjax.audit.heads import CALIBRATION
 from xentjax.audit.section import Section
 from xentjax.audit.sections.confidence import confidence_part
 from xentjax.audit.sections.handover import handover_part
 from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.prediction_sets import sets_part
 from xentjax.audit.sections.strangers import strangers_part
-
-_KEY, _TITLE = "calibration", "Overconfidence"
-_QUESTION = "When the model says it is 90 % sure, is it right nine times of ten?"
 
 
 def calibration_section(
@@ -49,9 +47,7 @@ def calibration_section(
     ]
     if problems:
         return Section(
-            key=_KEY,
-            title=_TITLE,
-            question=_QUESTION,
+            *CALIBRATION,
             verdict="unmeasured",
             finding="Nothing could be measured: " + "; ".join(problems) + ".",
             unmeasured=[
@@ -69,7 +65,7 @@ def calibration_section(
     parts.append(sets_part(subject, alpha=alpha))
     tell("rows of another kind")
     parts.append(strangers_part(subject, seed=seed))
-    return joined(_KEY, _TITLE, _QUESTION, parts)
+    return joined(CALIBRATION, parts)
 
 
 def _problem(rows: Rows) -> str:

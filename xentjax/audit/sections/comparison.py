@@ -1,35 +1,18 @@
 """Comparisons: what one way of dividing the rows contributes to the section on fairness."""
 
-import dataclasses
 from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
 
 from xentjax.audit.groups import Rate
-from xentjax.audit.section import Grid, Measure, Picture, Verdict, picture, worst
+from xentjax.audit.section import Picture, picture
 from xentjax.plots.groups import draw_groups
 
 # Ten points: a difference that people notice in the answers they get.
 TOLERATED = 0.1
 LEVEL = 0.05
 _MOST_DRAWN = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """What one comparison found."""
-
-    sentence: str
-    measures: tuple[Measure, ...]
-    grids: tuple[Grid, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    advice: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of its measures."""
-        return worst([each.verdict for each in self.measures])
 
 
 def draw_rates(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from xentjax.audit.classifier import Classifier
+from xentjax.audit.heads import DATA, LANGUAGE_DATA
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Section
 from xentjax.audit.sections.class_shares import class_shares_part
@@ -55,12 +56,7 @@ def data_quality_section(
     shift = moved_features_part(subject, seed=seed)
     tell("class counts")
     classes = class_shares_part(subject, seed=seed)
-    return joined(
-        "data",
-        "Data quality",
-        "Are the data fit to be learned from, and the test rows fit to judge by?",
-        [leaks, labels, shift, classes],
-    )
+    return joined(DATA, [leaks, labels, shift, classes])
 
 
 def language_data_section(
@@ -94,9 +90,4 @@ def language_data_section(
     tell("passages of the test in train")
     passages = shared_passages_part(subject, lengths=lengths, judged=judged, seed=seed)
     tell("lines of the test in train")
-    return joined(
-        "data",
-        "Data quality",
-        "Is the held-out text new to the model, or does train have it word for word?",
-        [passages, shared_lines_part(subject)],
-    )
+    return joined(LANGUAGE_DATA, [passages, shared_lines_part(subject)])

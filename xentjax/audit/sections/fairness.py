@@ -10,12 +10,13 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.estimate import Estimate
 from xentjax.audit.fairness import FairnessGaps, Gap, fairness_gaps
 from xentjax.audit.groups import GroupRates, group_rates
-from xentjax.audit.section import Grid, Measure, Section, Verdict, worst
+from xentjax.audit.heads import FAIRNESS
+from xentjax.audit.section import Grid, Measure, Section, Verdict
 from xentjax.audit.sections.by_class import absent_classes, class_recall
-from xentjax.audit.sections.comparison import LEVEL, TOLERATED, Part, draw_rates
+from xentjax.audit.sections.comparison import LEVEL, TOLERATED, draw_rates
+from xentjax.audit.sections.part import Part, joined
+from xentjax.audit.sections.wording import percent, round_percent
 
-_KEY, _TITLE = "fairness", "Unequal treatment"
-_QUESTION = "Is there a class or a group of rows that the model serves worse than the rest?"
 _FEW = 30  # rows of a group, below which its rates say little
 
 
@@ -84,23 +85,12 @@ def fairness_section(
         )
     if not parts:
         return _nothing(*unmeasured)
-    return Section(
-        _KEY,
-        _TITLE,
-        _QUESTION,
-        worst([part.verdict for part in parts]),
-        " ".join(part.sentence for part in parts),
-        measures=[each for part in parts for each in part.measures],
-        grids=[each for part in parts for each in part.grids],
-        pictures=[each for part in parts for each in part.pictures],
-        advice=list(dict.fromkeys(each for part in parts for each in part.advice)),
-        unmeasured=unmeasured,
-    )
+    return joined(FAIRNESS, [*parts, Part(unmeasured=unmeasured)])
 
 
 def _nothing(*reasons: str) -> Section:
     finding = "Nothing could be compared."
-    return Section(_KEY, _TITLE, _QUESTION, "unmeasured", finding, unmeasured=list(reasons))
+    return Section(*FAIRNESS, "unmeasured", finding, unmeasured=list(reasons))
 
 
 def _measure(
@@ -128,8 +118,9 @@ def _by_group(
     measures = _gap_measures(found, of, favourable, alpha)
     sentence = (
         f"By {found.name}, the group “{rates.groups[at]}” fares worst with "
-        f"{rates.accuracy.value[at]:.1%} right; {_apart('accuracies', gaps.accuracy_difference)}"
-        f", {_apart('error rates', gaps.equalized_odds_difference)}."
+        f"{percent(rates.accuracy.value[at])} right; "
+        f"{_apart('accuracies', gaps.accuracy_difference)}, "
+        f"{_apart('error rates', gaps.equalized_odds_difference)}."
     )
     drawn = draw_rates(
         f"Accuracy by {found.name}",
@@ -140,7 +131,8 @@ def _by_group(
         found.overall,
         "accuracy",
     )
-    part = Part(sentence, measures, (_group_grid(found, favourable), _gap_grid(found)), (drawn,))
+    grids = (_group_grid(found, favourable), _gap_grid(found))
+    part = Part(sentence, measures, grids, (drawn,))
     return dataclasses.replace(part, advice=_group_advice(found, part.verdict, rates.groups[at]))
 
 
@@ -149,7 +141,7 @@ def _gap_measures(
 ) -> tuple[Measure, ...]:
     rates, gaps = found.rates, found.gaps
     parity = gaps.demographic_parity_difference
-    within = f"below {TOLERATED:.0%}"
+    within = f"below {round_percent(TOLERATED)}"
     told: list[tuple[str, Gap, str, Verdict]] = [
         (
             "gap in accuracy",
@@ -166,7 +158,7 @@ def _gap_measures(
         (
             f"gap in how often a class is given (demographic parity), {of}",
             parity,
-            f"near {_base_gap(rates, favourable):.1%}, the gap in the truth",
+            f"near {percent(_base_gap(rates, favourable))}, the gap in the truth",
             _judge_parity(parity, rates, favourable, alpha),
         ),
     ]
@@ -183,8 +175,8 @@ def _apart(what: str, gap: Gap) -> str:
     # The words follow the test and not the gap, which is above 0 by chance alone.
     sure = "more than chance gives" if gap.p_value <= LEVEL else "chance may give as much"
     return (
-        f"{what} of groups are up to {gap.found.value:.1%} apart ({gap.found.low:.1%} to "
-        f"{gap.found.high:.1%}; p = {gap.p_value:.2g}, {sure})"
+        f"{what} of groups are up to {percent(gap.found.value)} apart ({percent(gap.found.low)} to "
+        f"{percent(gap.found.high)}; p = {gap.p_value:.2g}, {sure})"
     )
 
 
@@ -275,7 +267,7 @@ def _span(found: Estimate) -> str:
 
 
 def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.1%}"
+    return "–" if np.isnan(value) else percent(value)
 
 
 def _known_mean(values: np.ndarray) -> float:

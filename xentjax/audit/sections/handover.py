@@ -116,7 +116,7 @@ def _handover_caption(curve: RiskCoverage) -> str:
 def _promise_grid(tried: list[tuple[ConfidenceThreshold, Selection]]) -> Grid:
     rows = [
         (
-            f"{round_percent(threshold.accuracy)}",
+            round_percent(threshold.accuracy),
             f"at least {_sure(threshold)}" if threshold.proven else "none proven",
             with_interval(found.coverage) if threshold.proven else "–",
             with_interval(found.accuracy) if found.decided else "–",

@@ -1,10 +1,12 @@
 """Overconfidence of a language model: do tokens come as often as it says?"""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from xentjax.audit.estimate import Estimate
+from xentjax.audit.heads import LANGUAGE_CALIBRATION
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.scaling import TemperatureScaling
@@ -22,11 +24,6 @@ from xentjax.audit.token_predictions import sample_logits, token_predictions
 from xentjax.losses.units import bits
 from xentjax.plots.reliability import draw_reliability
 
-_HEADING = (
-    "calibration",
-    "Overconfidence",
-    "When the model says that a token comes with 90 %, does it come nine times of ten?",
-)
 _SPLITS = ("validation", "test")
 _LENGTH = 1024
 # Fewer make a bootstrap that is too narrow to be believed; shorter passages are cut for them.
@@ -89,7 +86,7 @@ def language_calibration_section(
     size = _bytes_per_token(subject, passages["test"])
     parts = [_confidence_part(before, None if scaling.at_bound else after)]
     parts.append(_scaling_part((before, after), scaling, temperature, saved, size))
-    return joined(*_HEADING, parts)
+    return joined(LANGUAGE_CALIBRATION, parts)
 
 
 def _passages(tokens: np.ndarray, block: int, most: int) -> np.ndarray:
@@ -106,7 +103,7 @@ def _bytes_per_token(subject: LanguageModel, passages: np.ndarray) -> float:
 
 def _refused(reason: str) -> Section:
     return Section(
-        *_HEADING,
+        *LANGUAGE_CALIBRATION,
         "unmeasured",
         f"Nothing could be measured: {reason.split(';')[0]}.",
         unmeasured=[f"Overconfidence: {reason}."],
@@ -119,7 +116,7 @@ def _confidence_part(before: TokenCalibration, after: TokenCalibration | None) -
     fullest = int(diagram.count.argmax())
     return Part(
         sentence=(
-            f"On {before.tokens} test tokens the model gave its likeliest token "
+            f"On {before.tokens:,} test tokens the model gave its likeliest token "
             f"{percent(before.confidence)} on average, and that token came in "
             f"{percent(before.accuracy.value)}: {_direction(gap)}. Its calibration error is "
             f"{with_interval(error)}."
@@ -145,16 +142,20 @@ def _confidence_part(before: TokenCalibration, after: TokenCalibration | None) -
                 "Reliability of the likeliest token",
                 "On the dashed line a token comes as often as the model says. Whiskers are 95 % "
                 f"intervals over {before.passages} passages; the fullest bin holds "
-                f"{diagram.count[fullest]} of {before.tokens} tokens, which were given "
+                f"{diagram.count[fullest]:,} of {before.tokens:,} tokens, which were given "
                 f"{percent(diagram.confidence[fullest])} and came in "
-                f"{percent(diagram.accuracy[fullest])}. Rows are tokens.",
-                draw_reliability,
+                f"{percent(diagram.accuracy[fullest])}.",
+                _draw_tokens,
                 diagram,
                 None if after is None else after.diagram,
             )
         ],
         advice=_more_text(before),
     )
+
+
+def _draw_tokens(before: Any, after: Any | None, target: Any) -> None:
+    draw_reliability(before, after, target, unit="tokens")
 
 
 def _trusted(verdict: Verdict, found: TokenCalibration) -> Verdict:
@@ -225,7 +226,7 @@ def _scaling_part(
                 ("logits", "confidence", "accuracy", "calibration error", "nats per token",
                  "bits per byte"),
                 rows,
-                f"The temperature was fitted on {scaling.rows} validation tokens. A token is "
+                f"The temperature was fitted on {scaling.rows:,} validation tokens. A token is "
                 f"{size:.2f} bytes on average. Dividing changes no likeliest token.",
             )
         ],
@@ -251,6 +252,8 @@ def _scaling_sentence(
         f"{temperature.value:.2f} ({temperature.low:.2f} to {temperature.high:.2f}), fitted on "
         "validation tokens"
     )
+    if saved.high < 0:
+        return f"No temperature helps: the best, {told}, makes the test loss worse."
     if saved.low <= 0:
         return f"No temperature is shown to help: the best, {told}, saves nothing for sure on test."
     return (

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from xentjax.audit.heads import LANGUAGE_FAIRNESS
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.lines import KindLoss, Line, line_kind, loss_of_lines, split_lines
 from xentjax.audit.section import Grid, Measure, Section, Verdict
-from xentjax.audit.sections.finding import Finding, make_section
+from xentjax.audit.sections.part import Part, joined
 from xentjax.audit.token_losses import text_losses
 
 _KINDS = ("prose", "code")
@@ -41,15 +42,10 @@ def language_fairness_section(
         losses = text_losses(subject.model, tokens, block=subject.block)
         for line in split_lines(subject.tokenizer, tokens[1:], losses):
             lines[line_kind(line.text)].append(line)
-    return make_section(
-        "fairness",
-        "Unequal service",
-        "Is there a kind of text that the model predicts worse than the rest?",
-        (_compare(lines, seed),),
-    )
+    return joined(LANGUAGE_FAIRNESS, [_compare(lines, seed)])
 
 
-def _compare(lines: dict[str, list[Line]], seed: int) -> Finding:
+def _compare(lines: dict[str, list[Line]], seed: int) -> Part:
     missing = tuple(
         f"Loss on {kind} lines: test has {len(lines[kind])} of them, fewer than {_FEWEST}; hold "
         "out more text of that kind."
@@ -62,11 +58,11 @@ def _compare(lines: dict[str, list[Line]], seed: int) -> Finding:
     }
     compared = {kind: found[kind] for kind in _KINDS if kind in found}
     if not compared:
-        return Finding(unmeasured=(*missing, groups))
+        return Part(unmeasured=(*missing, groups))
     worse = max(compared, key=lambda kind: compared[kind].nats_per_byte)
     better = min(compared, key=lambda kind: compared[kind].nats_per_byte)
     verdict = _verdict(compared[worse], compared[better])
-    return Finding(
+    return Part(
         sentence=_sentence(worse, better, compared),
         measures=tuple(
             Measure(
@@ -75,8 +71,8 @@ def _compare(lines: dict[str, list[Line]], seed: int) -> Finding:
                 each.low,
                 each.high,
                 unit="nats per byte",
-                good="alike for all kinds",
-                verdict=verdict if kind == worse else "good",
+                good=f"up to {_WATCHED:g} times that of {better} lines" if kind != better else "",
+                verdict=verdict if kind == worse else None,
             )
             for kind, each in compared.items()
         ),
@@ -105,7 +101,9 @@ def _sentence(worse: str, better: str, found: dict[str, KindLoss]) -> str:
     a, b = found[worse], found[better]
     return (
         f"Lines of {worse} cost {a.nats_per_byte:.2f} nats a byte ({a.low:.2f} to {a.high:.2f}), "
-        f"lines of {better} {b.nats_per_byte:.2f} ({b.low:.2f} to {b.high:.2f}). Part of a "
+        f"lines of {better} {b.nats_per_byte:.2f} ({b.low:.2f} to {b.high:.2f}), so a byte of "
+        f"{worse} "
+        f"costs {a.nats_per_byte / b.nats_per_byte:.2f} times as much. Part of a "
         "difference is the text's own: some kinds are harder for any model."
     )
 

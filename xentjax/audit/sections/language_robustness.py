@@ -9,11 +9,13 @@ from flax import nnx
 
 from xentjax.audit.attention import trace_attention
 from xentjax.audit.estimate import Estimate
+from xentjax.audit.heads import LANGUAGE_ROBUSTNESS
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.replacement import replacement_losses
 from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
-from xentjax.audit.sections.finding import Finding, make_section
+from xentjax.audit.sections.part import Part, joined
+from xentjax.audit.sections.wording import round_percent
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.plots.replacement import draw_replacement
 
@@ -42,10 +44,10 @@ def language_robustness_section(
     """
     tell = progress or (lambda _: None)
     windows = spread_passages(subject.tokens["test"], length=subject.block + 1, count=_WINDOWS)
-    findings = []
+    parts = []
     if len(windows) < _FEWEST:
-        findings.append(
-            Finding(
+        parts.append(
+            Part(
                 unmeasured=(
                     f"Replaced input: test has fewer than {_FEWEST} windows of {subject.block} "
                     "tokens; hold out more text.",
@@ -54,19 +56,14 @@ def language_robustness_section(
         )
     else:
         tell("robustness: replaced input")
-        findings.append(_replaced(subject, windows, seed))
+        parts.append(_replaced(subject, windows, seed))
     if len(windows):
         tell("robustness: activations and gradients by layer")
-        findings.append(_layers(subject, windows[:32]))
-    return make_section(
-        "robustness",
-        "Damaged input",
-        "How much worse does the model get when what it reads has errors?",
-        findings,
-    )
+        parts.append(_layers(subject, windows[:32]))
+    return joined(LANGUAGE_ROBUSTNESS, parts)
 
 
-def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Finding:
+def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Part:
     train = np.asarray(subject.tokens["train"])
     losses = replacement_losses(
         subject.model, windows, _SHARES, choices=np.unique(train), seed=seed
@@ -75,19 +72,19 @@ def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Finding
     clean, judged = losses[0], losses[_SHARES.index(_JUDGED)]
     verdict = _verdict(judged, unigram)
     rows = [
-        (f"{share:.0%}", f"{x.value:.3f}", f"{x.low:.3f} to {x.high:.3f}")
+        (round_percent(share), f"{x.value:.3f}", f"{x.low:.3f} to {x.high:.3f}")
         for share, x in zip(_SHARES, losses, strict=True)
     ]
-    return Finding(
+    return Part(
         sentence=(
-            f"With {_JUDGED:.0%} of what it reads replaced at random, the loss goes from "
-            f"{clean.value:.2f} to {judged.value:.2f} nats a token ({judged.low:.2f} to "
+            f"With {round_percent(_JUDGED)} of what it reads replaced at random, the loss goes "
+            f"from {clean.value:.2f} to {judged.value:.2f} nats a token ({judged.low:.2f} to "
             f"{judged.high:.2f}); a model that reads nothing has {unigram:.2f}."
         ),
         measures=(
             Measure("test loss of these windows, undamaged", *clean, unit="nats"),
             Measure(
-                f"loss with {_JUDGED:.0%} of the input replaced",
+                f"loss with {round_percent(_JUDGED)} of the input replaced",
                 *judged,
                 unit="nats",
                 good=f"below {unigram:.2f}, what a model without context has",
@@ -133,7 +130,7 @@ def _unigram(train: np.ndarray, wanted: np.ndarray, vocabulary: int) -> float:
     return float(-np.log(counts / counts.sum())[wanted].mean())
 
 
-def _layers(subject: LanguageModel, windows: np.ndarray) -> Finding:
+def _layers(subject: LanguageModel, windows: np.ndarray) -> Part:
     traced = [trace_attention(subject.model, row[:-1]).hidden for row in windows]
     hidden = np.stack(traced).astype(np.float64)
     gradients = _gradient_sizes(subject.model, windows)
@@ -144,7 +141,7 @@ def _layers(subject: LanguageModel, windows: np.ndarray) -> Finding:
         rows.append((number, f"{_size(after):.3g}", f"{added:.3g}", f"{gradient:.3g}"))
     spread = max(gradients) / max(min(gradients), 1e-30)
     sound = bool(np.isfinite(hidden).all()) and spread < _SPREAD
-    return Finding(
+    return Part(
         measures=(
             Measure(
                 "largest gradient of a layer over the smallest",

@@ -12,6 +12,7 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.estimate import Estimate
 from xentjax.audit.section import Grid, Measure, Verdict, picture
 from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.plots.layers import draw_layers
 
 # A layer with a hundredth of the gradient learns a hundred times slower under one learning rate.
@@ -64,7 +65,11 @@ def _dead_measure(layers: Sequence[Layer]) -> list[Measure]:
     share = worst.dead or 0.0
     verdict: Verdict = "good" if share < _DEAD_WATCH else "act" if share > _DEAD_ACT else "watch"
     name = f"dead units before {worst.name} (the most of all layers)"
-    return [Measure(name, share, unit="share", good=f"below {_DEAD_WATCH:.0%}", verdict=verdict)]
+    return [
+        Measure(
+            name, share, unit="share", good=f"below {round_percent(_DEAD_WATCH)}", verdict=verdict
+        )
+    ]
 
 
 def _ratio_measure(ratio: Estimate) -> Measure:
@@ -107,8 +112,8 @@ def _grid(layers: Sequence[Layer]) -> Grid:
             layer.name,
             f"{layer.reads_mean:.3g}",
             f"{layer.reads_std:.3g}",
-            "" if layer.dead is None else f"{layer.dead:.1%}",
-            "" if layer.saturated is None else f"{layer.saturated:.1%}",
+            "" if layer.dead is None else percent(layer.dead),
+            "" if layer.saturated is None else percent(layer.saturated),
             f"{layer.gradient:.2g}",
             f"{layer.weight_gradient:.2g}",
         ]

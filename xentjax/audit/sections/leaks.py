@@ -14,7 +14,8 @@ from xentjax.audit.duplicates import (
     nearest_neighbours,
 )
 from xentjax.audit.section import Grid, Measure, Verdict
-from xentjax.audit.sections.part import Part, percent
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.data import standardize
 from xentjax.metrics import wilson_interval
 
@@ -153,7 +154,7 @@ def _copy_measures(subject: Classifier, copies: int) -> tuple[list[Measure], lis
             float(interval.low),
             float(interval.high),
             "share",
-            good=f"below {percent(_SHARE)}",
+            good=f"below {round_percent(_SHARE)}",
             verdict="watch" if interval.low > _SHARE else "good",
         ),
         Measure(

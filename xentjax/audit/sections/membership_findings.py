@@ -8,6 +8,7 @@ import numpy as np
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.membership import MembershipAttack
 from xentjax.audit.section import Grid, Measure, Picture, Verdict, picture
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.audit.shadows import Shadows
 from xentjax.plots.membership import draw_membership_roc, draw_membership_scores
 
@@ -83,8 +84,9 @@ def unresolved_rates(attacks: Attacks) -> list[str]:
         if not point.resolved
     }
     return [
-        f"Members found at {rate:.1%} false alarms: with {others} non-members a rate is known in "
-        f"steps of 1 / {others}, so the table gives it at no false alarm at all. Remedy: at least "
+        f"Members found at {round_percent(rate)} false alarms: with {others} non-members a rate is "
+        f"known in steps of 1 / {others}, so the table gives it at no false alarm at all. Remedy: "
+        "at least "
         f"{round(1 / rate)} held-out rows."
         for rate, others in sorted(missing)
     ]
@@ -95,7 +97,7 @@ def attack_table(attacks: Attacks) -> Grid:
     rows = []
     for name, attack in attacks.items():
         cells = [
-            f"{point.true_positive_rate:.1%}" + ("" if point.resolved else " *")
+            percent(point.true_positive_rate) + ("" if point.resolved else " *")
             for point in attack.points
         ]
         area = f"{attack.auc:.3f} ({attack.auc_low:.3f} to {attack.auc_high:.3f})"
@@ -123,8 +125,8 @@ def most_exposed_rows(subject: Classifier, cohort: Shadows) -> Grid:
         (
             f"train {row}" if row < train else f"test {row - train}",
             subject.class_names[labels[row]],
-            f"{1 / (1 + np.exp(-inside[row])):.1%}",
-            f"{1 / (1 + np.exp(-outside[row])):.1%}",
+            percent(1 / (1 + np.exp(-inside[row]))),
+            percent(1 / (1 + np.exp(-outside[row]))),
         )
         for row in np.argsort(outside - inside)[:5]
     ]
@@ -155,8 +157,8 @@ def attack_pictures(attacks: Attacks, nulls: Attacks) -> list[Picture]:
         picture(
             f"Scores of the strongest attack ({name})",
             f"Members (line) and others (filled). They overlap so far that of a member and "
-            f"another row the member has the higher score in {strongest.auc:.0%} of the pairs. "
-            "The outermost bars hold all that lies beyond.",
+            f"another row the member has the higher score in {percent(strongest.auc)} of the "
+            "pairs. The outermost bars hold all that lies beyond.",
             _draw_scores(score),
             strongest,
         ),
@@ -180,19 +182,20 @@ def attack_finding(attacks: Attacks, shadows: int) -> str:
     text = (
         "Shown a row of the training data and one that is not, an attacker with "
         f"{shadows} shadow models picks the right one in {_share(alike)} of the cases on models "
-        f"trained alike, {this.auc:.0%} on this one; a coin: 50 %."
+        f"trained alike, {percent(this.auc)} on this one; a coin: 50 %."
     )
     point = alike.points[_ONE_PERCENT]
     if point.resolved:
         text += (
-            f" It finds {point.true_positive_rate:.1%} of the members ({point.low:.1%} to "
-            f"{point.high:.1%}) while accusing 1 % of the others (chance: 1 %)."
+            f" It finds {percent(point.true_positive_rate)} of the members "
+            f"({percent(point.low)} to {percent(point.high)}) while accusing 1 % of the others "
+            "(chance: 1 %)."
         )
     return f"{text} From the losses alone: {_share(own)}."
 
 
 def _share(attack: MembershipAttack) -> str:
-    return f"{attack.auc:.0%} ({attack.auc_low:.0%} to {attack.auc_high:.0%})"
+    return f"{percent(attack.auc)} ({percent(attack.auc_low)} to {percent(attack.auc_high)})"
 
 
 def attack_advice(verdict: Verdict, nulls: Attacks) -> list[str]:
@@ -207,7 +210,7 @@ def attack_advice(verdict: Verdict, nulls: Attacks) -> list[str]:
     if verdict in ("act", "watch"):
         advice += [
             "Where it is a harm to be known as a member (patients, customers), do not publish the "
-            "model or its probabilities as it is: train with differential privacy (private=True "
+            "model or its probabilities as it is: train with differential privacy (--private "
             "shows what that costs).",
             "Learn less by heart: stop earlier, more dropout or weight decay, more rows. Then "
             "audit again.",

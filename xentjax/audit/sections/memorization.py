@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import jax
 
+from xentjax.audit.heads import LANGUAGE_MEMORIZATION
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Section
-from xentjax.audit.sections.finding import make_section
+from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.passage_membership import find_membership
 from xentjax.audit.sections.planted_secrets import find_exposure
 from xentjax.audit.sections.recitation import find_recitation
@@ -45,9 +46,4 @@ def memorization_section(
     secrets = find_exposure(subject, form=form, alternatives=alternatives, seed=seed)
     tell("memorization: personal data in what it writes")
     written = find_written_data(subject, key=jax.random.key(seed))
-    return make_section(
-        "memorization",
-        "Memorized text",
-        "Can what the model was trained on be told from what it says?",
-        (recited, secrets, membership, written),
-    )
+    return joined(LANGUAGE_MEMORIZATION, (recited, secrets, membership, written))

@@ -14,6 +14,7 @@ from xentjax.audit.learning_curve import LearningCurve, train_learning_curve
 from xentjax.audit.overfitting import Outcomes, outcomes
 from xentjax.audit.power_law import PowerLaw, fit_power_law
 from xentjax.audit.section import Grid, Measure, Section, Verdict, picture, worst
+from xentjax.audit.sections.wording import percent
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.learning_curve import draw_learning_curve
 
@@ -144,7 +145,7 @@ def _forecast_measures(law: PowerLaw, curve: LearningCurve) -> list[Measure]:
 
 
 def _forecast_sentence(law: PowerLaw) -> str:
-    span = f"{law.gain.value:.0%} ({law.gain.low:.0%} to {law.gain.high:.0%})"
+    span = f"{percent(law.gain.value)} ({percent(law.gain.low)} to {percent(law.gain.high)})"
     if law.falling:
         return (
             f" The learning curve still falls: twice the data would take away {span} of the loss."
@@ -166,7 +167,7 @@ def _curve_grid(curve: LearningCurve) -> Grid:
                 int(n),
                 f"{loss.value:.3g}",
                 f"{max(loss.low, 0):.3g} to {loss.high:.3g}",
-                f"{hits.value:.1%}",
+                percent(hits.value),
                 f"{own.mean():.3g}",
             ]
             for n, loss, hits, own in zip(

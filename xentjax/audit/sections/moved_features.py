@@ -3,15 +3,25 @@
 import numpy as np
 
 from xentjax.audit.classifier import Classifier
-from xentjax.audit.section import Measure, picture
+from xentjax.audit.section import Measure, Verdict, picture
 from xentjax.audit.sections.part import Part
-from xentjax.audit.shift import kolmogorov_smirnov, two_sample_classifier
+from xentjax.audit.shift import (
+    KolmogorovSmirnov,
+    TwoSampleClassifier,
+    kolmogorov_smirnov,
+    two_sample_classifier,
+)
 from xentjax.plots.shift import draw_shift
 
 # An AUC of 0.6 is a gap of 0.36 standard deviations in the best direction: Φ(0.36/√2) = 0.6.
 _AUC = 0.6
 _P_VALUE = 0.05
 _FEWEST_ROWS = 20
+_ADVICE = (
+    "Find out how test rows were chosen: other sources, other times or sorted rows make such "
+    "shifts. If the model will meet rows like those of test, train on some of them; if not, "
+    "split again at random."
+)
 
 
 def moved_features_part(subject: Classifier, *, seed: int) -> Part:
@@ -36,11 +46,43 @@ def moved_features_part(subject: Classifier, *, seed: int) -> Part:
         )
     together = two_sample_classifier(train, test, seed=seed)
     each = kolmogorov_smirnov(train, test)
-    worst_feature = int(each.distances.argmax())
     names = _feature_names(subject, train.shape[1])
-    apart = together.p_value <= _P_VALUE and together.low > 0.5
-    alike = not apart and each.adjusted.min() >= _P_VALUE
-    measures = [
+    measures = _measures(together, each, names)
+    auc = f"AUC {together.auc:.2f}, where 0.5 is guessing"
+    if not _apart(together) and each.adjusted.min() >= _P_VALUE:
+        return Part(
+            f"Test rows look like training rows: a model cannot tell them apart ({auc}).", measures
+        )
+    return Part(
+        f"Test rows differ from training rows: {int((each.adjusted < _P_VALUE).sum())} of "
+        f"{len(names)} features differ by more than chance, and a model that tells them apart has "
+        f"{auc}.",
+        measures,
+        pictures=[
+            picture(
+                "Features that differ most between train and test",
+                "The largest gap between the distributions of a feature in train and in test; "
+                "those beyond chance, all features considered, are marked.",
+                draw_shift,
+                each.distances,
+                each.adjusted,
+                names,
+            )
+        ],
+        advice=[_ADVICE],
+    )
+
+
+def _apart(together: TwoSampleClassifier) -> bool:
+    return together.p_value <= _P_VALUE and together.low > 0.5
+
+
+def _measures(
+    together: TwoSampleClassifier, each: KolmogorovSmirnov, names: list[str]
+) -> list[Measure]:
+    apart, at = _apart(together), int(each.distances.argmax())
+    alone: Verdict = "good" if each.adjusted[at] >= _P_VALUE else "watch"
+    return [
         Measure(
             "AUC of telling test from train",
             together.auc,
@@ -51,45 +93,18 @@ def moved_features_part(subject: Classifier, *, seed: int) -> Part:
             verdict="act" if apart and together.low > _AUC else "watch" if apart else "good",
         ),
         Measure(
-            f"largest gap of one feature's distributions ({names[worst_feature]})",
-            float(each.distances[worst_feature]),
+            f"largest gap of one feature's distributions ({names[at]})",
+            float(each.distances[at]),
             good="near 0",
-            verdict="good" if each.adjusted[worst_feature] >= _P_VALUE else "watch",
+            verdict=alone,
         ),
         Measure(
             f"its p-value, corrected for {len(names)} features",
-            float(each.adjusted[worst_feature]),
+            float(each.adjusted[at]),
             good=f"above {_P_VALUE}",
-            verdict="good" if each.adjusted[worst_feature] >= _P_VALUE else "watch",
+            verdict=alone,
         ),
     ]
-    auc = f"AUC {together.auc:.2f}, where 0.5 is guessing"
-    if alike:
-        return Part(
-            f"Test rows look like training rows: a model cannot tell them apart ({auc}).", measures
-        )
-    advice = [
-        "Find out how test rows were chosen: other sources, other times or sorted rows make such "
-        "shifts. If the model will meet rows like those of test, train on some of them; if not, "
-        "split again at random."
-    ]
-    drawing = picture(
-        "Features that differ most between train and test",
-        "The largest gap between the distributions of a feature in train and in test; those beyond "
-        "chance, all features considered, are marked.",
-        draw_shift,
-        each.distances,
-        each.adjusted,
-        names,
-    )
-    return Part(
-        f"Test rows differ from training rows: {int((each.adjusted < _P_VALUE).sum())} of "
-        f"{len(names)} features differ by more than chance, and a model that tells them apart has "
-        f"{auc}.",
-        measures,
-        pictures=[drawing],
-        advice=advice,
-    )
 
 
 def _feature_names(subject: Classifier, features: int) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier, Rows
 from xentjax.audit.fit_state import FitThresholds, fit_verdict, reference_scale, skill
+from xentjax.audit.heads import OVERFITTING
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.overfitting import (
     Generalization,
@@ -22,11 +23,6 @@ from xentjax.audit.sections.more_data import with_learning_curve, with_longer_tr
 from xentjax.audit.sections.split_scores import Words, split_section
 from xentjax.jobs.baselines import unigram_nats
 
-_HEADING = (
-    "overfitting",
-    "Overfitting",
-    "Has the model learned the subject, too little of it, or its training data by heart?",
-)
 _SPLITS = ("train", "validation", "test")
 _BOUNDS = FitThresholds()
 _ROWS = Words("rows", "always answering with the class frequencies")
@@ -66,7 +62,7 @@ def overfitting_section(
         return broken
     references = reference_losses(subject.train.labels, classes=subject.train.logits.shape[1])
     found = generalization(*scored, references=references, seed=seed)
-    section = split_section(found, fit_verdict(found), _ROWS, _HEADING)
+    section = split_section(found, fit_verdict(found), _ROWS, OVERFITTING)
     if _poor(found):
         tell("overfitting: a longer training")
         least = _BOUNDS.loss_gap * reference_scale(references)
@@ -114,7 +110,7 @@ def language_overfitting_section(
         *scored, references=References(float(np.log(classes)), unigram), seed=seed
     )
     verdict = fit_verdict(found, unit=_TEXT.unit)
-    section = split_section(found, verdict, _TEXT, _HEADING)
+    section = split_section(found, verdict, _TEXT, OVERFITTING)
     curve = (
         "Learning curve: a language model is too long to train again for it; train on half of the "
         "text with the same options and compare the losses on test."
@@ -139,7 +135,7 @@ def _refusal(parts: list[Rows]) -> Section | None:
 def _unmeasured(reason: str, remedy: str) -> Section:
     finding = f"Not measured, because {reason}."
     return Section(
-        *_HEADING,
+        *OVERFITTING,
         "unmeasured",
         finding,
         unmeasured=[f"All of it: {reason}; {remedy}."],
@@ -156,7 +152,7 @@ def _broken(scored: list[Outcomes]) -> Section | None:
         return None
     where = ", ".join(f"{count} in {name}" for name, count in bad.items() if count)
     return Section(
-        *_HEADING,
+        *OVERFITTING,
         "act",
         f"The loss is infinite or not a number for some examples: {where}. The model gives the "
         "truth probability 0 there, or its scores are broken.",

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict, worst
+from xentjax.audit.heads import Head
+from xentjax.audit.section import ColouredText, Grid, Measure, Picture, Section, Verdict, worst
 
 _SENTENCES = 3
 
@@ -17,6 +18,7 @@ class Part:
         measures: the numbers.
         grids: tables.
         pictures: drawings.
+        texts: coloured texts.
         advice: what to do, where something is to be done.
         unmeasured: what was not measured, why, and how it could be.
     """
@@ -25,6 +27,7 @@ class Part:
     measures: Sequence[Measure] = ()
     grids: Sequence[Grid] = ()
     pictures: Sequence[Picture] = ()
+    texts: Sequence[ColouredText] = ()
     advice: Sequence[str] = ()
     unmeasured: Sequence[str] = ()
 
@@ -34,21 +37,21 @@ class Part:
         return worst([measure.verdict for measure in self.measures])
 
 
-def joined(key: str, title: str, question: str, parts: Sequence[Part]) -> Section:
+def joined(head: Head, parts: Sequence[Part]) -> Section:
     """One section of several parts; its finding is what the worst of them say."""
     order: tuple[Verdict, ...] = ("act", "watch", "good", "unmeasured")
     ranked = sorted(parts, key=lambda part: order.index(part.verdict))
     said = [part.sentence for part in ranked if part.sentence]
     return Section(
-        key=key,
-        title=title,
-        question=question,
+        *head,
         verdict=worst([part.verdict for part in parts]),
         finding=" ".join(said[:_SENTENCES]) or "Nothing of this could be measured here.",
         measures=[measure for part in parts for measure in part.measures],
         grids=[grid for part in parts for grid in part.grids],
         pictures=[picture for part in parts for picture in part.pictures],
-        advice=[text for part in ranked for text in part.advice],
+        texts=[text for part in parts for text in part.texts],
+        # Two parts may have the same to say.
+        advice=list(dict.fromkeys(text for part in ranked for text in part.advice)),
         unmeasured=[text for part in parts for text in part.unmeasured],
     )
 
@@ -56,8 +59,3 @@ def joined(key: str, title: str, question: str, parts: Sequence[Part]) -> Sectio
 def against(low: float, high: float, bound: float) -> Verdict:
     """How an interval stands to a bound that is good to stay below."""
     return "act" if low > bound else "watch" if high > bound else "good"
-
-
-def percent(share: float) -> str:
-    """A share as text: 0.031 → 3.1 %."""
-    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"

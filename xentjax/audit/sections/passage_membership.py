@@ -1,11 +1,11 @@
-"""Finding: can the loss tell passages of the training text from passages never seen?"""
+"""Part: can the loss tell passages of the training text from passages never seen?"""
 
 import numpy as np
 
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.section import Grid, Measure, Verdict
-from xentjax.audit.sections.finding import Finding
+from xentjax.audit.sections.part import Part
 from xentjax.audit.text_membership import TextMembership, membership_auc, membership_scores
 from xentjax.audit.token_losses import passage_losses
 
@@ -15,11 +15,11 @@ _FEWEST, _MOST = 8, 100
 _HEADLINE = "mean log-probability"
 
 
-def find_membership(subject: LanguageModel, *, seed: int) -> Finding:
+def find_membership(subject: LanguageModel, *, seed: int) -> Part:
     """Scores of training passages against test, and, as the null, of validation against test."""
     passages = _passages(subject)
     if passages is None:
-        return Finding(
+        return Part(
             unmeasured=(
                 f"Membership of passages: validation and test have no room for {_FEWEST} passages "
                 f"of {subject.block} tokens; hold out more text.",
@@ -37,9 +37,9 @@ def find_membership(subject: LanguageModel, *, seed: int) -> Finding:
     verdict = _verdict(found, topic)
     measures = (
         _measure("training against test passages (AUC)", found, verdict, "up to 0.6"),
-        _measure("null: validation against test (AUC)", topic, "good", "0.5 where topics agree"),
+        _measure("null: validation against test (AUC)", topic, None, "0.5 where topics agree"),
     )
-    return Finding(
+    return Part(
         sentence=_sentence(found, topic, verdict),
         measures=measures,
         grids=(_grid(attack, null, passages["test"].shape[1] - 1),),
@@ -88,7 +88,7 @@ def _sentence(found: TextMembership, topic: TextMembership, verdict: Verdict) ->
     return f"{begin}, so the loss gives little away."
 
 
-def _measure(name: str, found: TextMembership, verdict: Verdict, good: str) -> Measure:
+def _measure(name: str, found: TextMembership, verdict: Verdict | None, good: str) -> Measure:
     return Measure(name, found.auc, found.low, found.high, good=good, verdict=verdict)
 
 

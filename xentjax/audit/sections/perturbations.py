@@ -18,6 +18,7 @@ from xentjax.audit.corruption import NoiseCurve, input_noise_curve
 from xentjax.audit.section import Measure, Picture, picture
 from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
 from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.plots.robustness import AccuracyCurve, draw_accuracy_curves
 
 # Shares of each feature's range. The last one spans it: no honest accuracy survives that.
@@ -74,8 +75,8 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     drawn = picture(
         "Accuracy under attack",
         f"Accuracy when every feature may move by a share of its range. PGD leaves "
-        f"{strong.accuracy[_JUDGED_ATTACK]:.0%} at 1 %; random moves of the same size leave "
-        f"{null.accuracy[_JUDGED_ATTACK]:.0%}.",
+        f"{percent(strong.accuracy[_JUDGED_ATTACK])} at 1 %; random moves of the same size leave "
+        f"{percent(null.accuracy[_JUDGED_ATTACK])}.",
         draw_accuracy_curves,
         [AccuracyCurve(n, c.epsilons, c.accuracy, c.low, c.high) for n, c in curves.items()],
         "Accuracy under attack",
@@ -85,12 +86,13 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     lost = strong.flipped(_JUDGED_ATTACK)
     measure = Measure(
         "right answers lost to an attack of 1 % of the range",
-        *lost, "share", f"below {LOST_GOOD:.0%}", judge_lost(*lost[1:]),
+        *lost, "share", f"below {round_percent(LOST_GOOD)}", judge_lost(*lost[1:]),
     )  # fmt: skip
     return Part(
         f"Changing every feature by at most 1 % of its range, in the worst direction, turns "
-        f"{lost[0]:.0%} of the right answers wrong (95 %: {lost[1]:.0%} to {lost[2]:.0%}); random "
-        f"changes of that size turn {null.flipped(_JUDGED_ATTACK)[0]:.0%}. {_half_lost(strong)}",
+        f"{percent(lost[0])} of the right answers wrong (95 %: {percent(lost[1])} to "
+        f"{percent(lost[2])}); random changes of that size turn "
+        f"{percent(null.flipped(_JUDGED_ATTACK)[0])}. {_half_lost(strong)}",
         [measure, *_masking_measures(signs)],
         pictures=[drawn],
         advice=_attack_advice(measure, signs),
@@ -100,7 +102,7 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
 def _half_lost(curve: AttackCurve) -> str:
     for number, size in enumerate(curve.epsilons):
         if curve.flipped(number)[0] >= 0.5:
-            return f"An attack of {size:.1%} of the range turns half of them or more."
+            return f"An attack of {round_percent(size)} of the range turns half of them or more."
     return "No attack tried turns half of them."
 
 
@@ -147,12 +149,12 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         "Accuracy under noise", "standard deviation of the noise, share of the range", curve, labels
     )
     return Part(
-        f"Ordinary noise of 5 % of the range turns {lost[0]:.0%} wrong ({lost[1]:.0%} to "
-        f"{lost[2]:.0%}).",
+        f"Ordinary noise of 5 % of the range turns {percent(lost[0])} wrong ({percent(lost[1])} to "
+        f"{percent(lost[2])}).",
         [
             Measure(
                 "right answers lost to noise of 5 % of the range",
-                *lost, "share", f"below {LOST_GOOD:.0%}", verdict,
+                *lost, "share", f"below {round_percent(LOST_GOOD)}", verdict,
             )
         ],
         pictures=[drawn],
@@ -167,8 +169,8 @@ def noise_picture(title: str, xlabel: str, curve: NoiseCurve, labels: np.ndarray
     points = curve.repetitions
     return picture(
         title,
-        f"Accuracy falls from {curve.accuracy[0]:.0%} to {curve.accuracy[-1]:.0%} at the right "
-        "end; the band is the 95 % interval of the test rows, points are single repetitions.",
+        f"Accuracy falls from {percent(curve.accuracy[0])} to {percent(curve.accuracy[-1])} at the "
+        "right end; the band is the 95 % interval of the test rows, points are single repetitions.",
         draw_accuracy_curves,
         [AccuracyCurve("accuracy", curve.sizes, curve.accuracy, curve.low, curve.high, points)],
         title,

@@ -1,4 +1,4 @@
-"""Finding: does the model prefer the secrets that were planted in its training text?"""
+"""Part: does the model prefer the secrets that were planted in its training text?"""
 
 import math
 
@@ -8,7 +8,7 @@ import numpy as np
 from xentjax.audit.canaries import CHANCE_BITS, Exposure, canary_exposure
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Grid, Measure, Verdict, picture
-from xentjax.audit.sections.finding import Finding
+from xentjax.audit.sections.part import Part
 from xentjax.data.canaries import CanaryFormat
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.exposure import draw_exposure
@@ -23,7 +23,7 @@ _NULL = 64
 
 def find_exposure(
     subject: LanguageModel, *, form: CanaryFormat | None, alternatives: int, seed: int
-) -> Finding:
+) -> Part:
     """The exposure of the subject's canaries, and of as many others that nobody planted."""
     form = CanaryFormat() if form is None else form
     if not subject.canaries:
@@ -42,10 +42,10 @@ def find_exposure(
     except ValueError as error:
         # Canaries of another format, or characters that the tokenizer does not know.
         return _nothing(f"{error}.")
-    planted, chance = _part(found, slice(None, -_NULL)), _part(found, slice(-_NULL, None))
+    planted, chance = _those(found, slice(None, -_NULL)), _those(found, slice(-_NULL, None))
     verdict = _verdict(planted)
     most = int(planted.bits.argmax())
-    return Finding(
+    return Part(
         sentence=_sentence(planted, most),
         measures=(
             Measure(
@@ -68,11 +68,11 @@ def find_exposure(
     )
 
 
-def _nothing(reason: str) -> Finding:
-    return Finding(unmeasured=(f"Exposure of planted secrets: {reason}",))
+def _nothing(reason: str) -> Part:
+    return Part(unmeasured=(f"Exposure of planted secrets: {reason}",))
 
 
-def _part(found: Exposure, rows: slice) -> Exposure:
+def _those(found: Exposure, rows: slice) -> Exposure:
     kept = (found.bits[rows], found.low[rows], found.high[rows])
     return Exposure(found.losses[rows], found.alternatives, found.space, *kept, found.exhaustive)
 
@@ -89,10 +89,12 @@ def _verdict(planted: Exposure) -> Verdict:
 
 
 def _sentence(planted: Exposure, most: int) -> str:
-    exposed = int((planted.low >= _bound(planted)).sum())
+    bound = _bound(planted)
+    surely, perhaps = int((planted.low >= bound).sum()), int((planted.high >= bound).sum())
     return (
-        f"Of {len(planted.bits)} secrets planted in the training text {exposed} are more exposed "
-        f"than chance allows; the most exposed has {planted.bits[most]:.1f} bits "
+        f"Of {len(planted.bits)} secrets planted in the training text {surely} are surely more "
+        f"exposed than chance allows ({bound:.1f} bits) and {perhaps - surely} perhaps; the most "
+        f"exposed has {planted.bits[most]:.1f} bits "
         f"({planted.low[most]:.1f} to {planted.high[most]:.1f}, at most "
         f"{math.log2(planted.space):.1f})."
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xentjax.audit.classifier import Classifier, Rows
+from xentjax.audit.heads import PRIVACY
 from xentjax.audit.likelihood_ratio import label_confidences, leave_one_out_scores, offline_scores
 from xentjax.audit.membership import MembershipAttack, loss_threshold_attack, membership_attack
 from xentjax.audit.section import Section, Verdict, worst
@@ -88,7 +89,7 @@ def privacy_section(
         beside = PrivateComparison(
             unmeasured=[
                 "What a private training (DP-SGD) would cost and give: not asked for. Remedy: "
-                "privacy_section(…, private=True)."
+                "xentjax audit … --private, or privacy_section(…, private=True)."
             ]
         )
     exposed = [] if found.cohort is None else [most_exposed_rows(subject, found.cohort)]
@@ -135,9 +136,7 @@ def _attack(subject: Classifier, shadows: int, seed: int, say: Callable) -> _Fou
 
 def _section(verdict: Verdict, finding: str, **parts: Any) -> Section:
     return Section(
-        key="privacy",
-        title="Membership",
-        question="Can it be told from the model which rows it was trained on?",
+        *PRIVACY,
         verdict=verdict,
         finding=finding,
         **parts,

@@ -11,6 +11,7 @@ from xentjax.audit.membership import MembershipAttack, loss_threshold_attack, me
 from xentjax.audit.privacy_budget import true_positive_bound
 from xentjax.audit.private_training import PrivateTraining, train_private
 from xentjax.audit.section import Measure, Picture, picture
+from xentjax.audit.sections.wording import percent
 from xentjax.audit.shadows import Shadows
 from xentjax.metrics.intervals import wilson_interval
 from xentjax.plots.membership import draw_membership_roc
@@ -157,15 +158,17 @@ def _measures(private, attack, right, own) -> list[Measure]:
 def _promise(private: PrivateTraining, right: np.ndarray, own: np.ndarray) -> str:
     bound = true_positive_bound(0.01, private.epsilon, private.delta)
     promise = (
-        f"no attack whatsoever finds more than {bound:.1%} of the members at 1 % false alarms"
+        f"no attack whatsoever finds more than {percent(bound)} of the members at 1 % false alarms"
         if bound < 0.95
         else "what the model says hangs by no more than that on any one row. At 1 % false alarms "
         "this excludes no attack yet; an ε of 3 would bound it to 20 %"
     )
     return (
         f"A private training (DP-SGD, ε = {private.epsilon:.1f}, δ = {private.delta:.0e}) of the "
-        f"same kind of model reaches {right.mean():.1%} on test instead of {own.mean():.1%}, and "
-        f"promises: {promise}. What was taken from the rows before, such as means to scale them by "
+        f"same kind of model reaches {percent(right.mean())} on test instead of "
+        f"{percent(own.mean())}, "
+        f"and promises: {promise}. What was taken from the rows before, such as means to scale "
+        "them by "
         "or settings chosen by them, is not in this promise. `train_private` of "
         "xentjax.audit.private_training makes one; more rows and larger batches make it cheaper."
     )

@@ -1,11 +1,12 @@
-"""Finding: does the model recite its training text when given the beginning?"""
+"""Part: does the model recite its training text when given the beginning?"""
 
 import numpy as np
 
 from xentjax.audit.extraction import Extraction, extract_verbatim
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Grid, Measure, Verdict, picture
-from xentjax.audit.sections.finding import Finding
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent
 from xentjax.audit.suffix_array import sort_suffixes
 from xentjax.plots.extraction import draw_extraction
 
@@ -14,12 +15,12 @@ _LENGTH, _TARGETS = 50, (20, 50)
 _BOUND = 0.05
 
 
-def find_recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Finding:
+def find_recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Part:
     """Continues prompts from the training text and, as the null, from the test text."""
     widths = sorted({max(1, subject.block // part) for part in (8, 4, 2, 1)})
     needed = widths[-1] + _LENGTH
     if min(len(subject.tokens[split]) for split in ("train", "test")) < needed:
-        return Finding(
+        return Part(
             unmeasured=(
                 f"Verbatim extraction: training or test text has fewer than {needed} tokens, a "
                 "prompt and what follows it; give a longer text.",
@@ -40,7 +41,7 @@ def find_recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Findi
         for split in ("train", "test")
     )
     verdict = _verdict(train[-1], test[-1])
-    return Finding(
+    return Part(
         sentence=_sentence(train[-1], test[-1]),
         measures=_measures(train[-1], test[-1], verdict),
         grids=(_grid(train, test),),
@@ -67,9 +68,9 @@ def _sentence(train: Extraction, test: Extraction) -> str:
     count = len(train.recited)
     return (
         f"Given {train.prompt_length} tokens of its training text, the model recites the next "
-        f"{_TARGETS[0]} for {found.value:.0%} of {count} prompts ({found.low:.0%} to "
-        f"{found.high:.0%}); for unseen text, which may repeat the training text, for "
-        f"{null.value:.0%}."
+        f"{_TARGETS[0]} for {percent(found.value)} of {count} prompts ({percent(found.low)} to "
+        f"{percent(found.high)}); for unseen text, which may repeat the training text, for "
+        f"{percent(null.value)}."
     )
 
 
@@ -104,7 +105,8 @@ def _grid(train, test) -> Grid:
     for name, found in (("training", train), ("test (null)", test)):
         for each in found:
             shares = [
-                f"{s.value:.0%} ({s.low:.0%} to {s.high:.0%})" for s in each.reproduced.values()
+                f"{percent(s.value)} ({percent(s.low)} to {percent(s.high)})"
+                for s in each.reproduced.values()
             ]
             rows.append(
                 (name, each.prompt_length, *shares, f"{each.recited.mean():.1f}",

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 
 from xentjax.audit.classifier import Classifier
+from xentjax.audit.heads import ROBUSTNESS
 from xentjax.audit.section import Section
 from xentjax.audit.sections.layer_health import layer_part
 from xentjax.audit.sections.part import joined
 from xentjax.audit.sections.perturbations import attack_part, noise_part, probed_rows
 from xentjax.audit.sections.wrong_labels import label_part
-
-_QUESTION = "How little must change before the answers do?"
-_TITLE = "Fragile answers"
 
 
 def robustness_section(
@@ -49,7 +47,7 @@ def robustness_section(
         raise ValueError(f"rows must be at least 1, got {rows}")
     if len(subject.test.labels) == 0 or not np.issubdtype(subject.test.features.dtype, np.floating):
         text = "Nothing was changed: there are no test rows, or features are not floating point."
-        return Section("robustness", _TITLE, _QUESTION, "unmeasured", text, unmeasured=[text])
+        return Section(*ROBUSTNESS, "unmeasured", text, unmeasured=[text])
     probed = probed_rows(subject, rows, seed)
     tell("attacks on test rows")
     parts = [attack_part(subject, probed, seed)]
@@ -60,4 +58,4 @@ def robustness_section(
     parts.append(label_part(subject, label_shares, trainings, seed))
     tell("sizes by layer")
     parts.append(layer_part(subject, model, rows, seed))
-    return joined("robustness", _TITLE, _QUESTION, parts)
+    return joined(ROBUSTNESS, parts)

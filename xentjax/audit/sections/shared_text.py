@@ -6,7 +6,8 @@ import numpy as np
 
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Grid, Measure, Verdict
-from xentjax.audit.sections.part import Part, percent
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.audit.text_overlap import (
     SharedWindows,
     longest_shared_span,
@@ -59,24 +60,24 @@ def shared_passages_part(
                 own.low,
                 own.high,
                 "share",
-                good=f"below {percent(_SHARE)}, or as train repeats itself: {percent(usual.share)}",
+                good=f"below {round_percent(_SHARE)}, or as train repeats itself: "
+                f"{percent(usual.share)}",
                 verdict=verdict,
             ),
             Measure(
                 f"training windows of {judged} tokens that train had before",
                 repeated,
                 unit="share",
-                good="small",
             ),
-            Measure("longest passage in both", float(span.length), unit="tokens", good="short"),
+            Measure("longest passage in both", float(span.length), unit="tokens"),
         ],
         grids=[
             Grid(
                 "Passages in both, by length",
                 ["tokens", "test in train", "end of train in the rest of it", "shuffled test"],
                 rows,
-                "The second column is what a text of this kind repeats of itself; the last is "
-                f"chance. The longest passage: {_shown(subject, test, span)}",
+                "The third column is what a text of this kind repeats of itself; the last is "
+                f"chance. The longest passage begins: {_shown(subject, test, span)}",
             )
         ],
         advice=[] if verdict == "good" else [_ADVICE[verdict]],
@@ -108,7 +109,11 @@ def shared_lines_part(subject: LanguageModel) -> Part:
     low = float(interval.low)
     grids = []
     if found.shared:
-        lines = [[line if len(line) <= 80 else f"{line[:79]}…"] for line in found.commonest]
+        # A row of asterisks says nothing.
+        worded = [line for line in found.commonest if any(map(str.isalpha, line))]
+        lines = [
+            [line if len(line) <= 80 else f"{line[:79]}…"] for line in worded or found.commonest
+        ]
         grids.append(Grid("Lines in both, commonest first", ["line"], lines))
     return Part(
         f"{found.shared} of {found.lines} longer lines of the test are in train too.",
@@ -144,7 +149,7 @@ def _sentence(own: SharedWindows, usual: SharedWindows, longest: int, verdict: V
     share = (
         f"{percent(own.share)} of the test's windows of {own.length} tokens are in train word for "
         f"word (the end of train repeats {percent(usual.share)} of the rest of it); the longest "
-        f"passage in both has {longest} tokens."
+        f"passage in both has {longest:,} tokens."
     )
     said = {
         "act": "The test repeats training text: ",
@@ -160,4 +165,5 @@ def _with_interval(found: SharedWindows) -> str:
 
 def _shown(subject, test, span) -> str:
     text = subject.tokenizer.decode(test[span.test_start : span.test_start + span.length])
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    text = " ".join(text.split())
+    return f"“{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}”"

@@ -4,8 +4,10 @@ import dataclasses
 
 from xentjax.audit.estimate import Estimate
 from xentjax.audit.fit_state import FitThresholds, FitVerdict, reference_scale, skill
+from xentjax.audit.heads import Head
 from xentjax.audit.overfitting import Generalization
 from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict, picture, worst
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.plots.gaps import draw_gaps
 
 _BOUNDS = FitThresholds()
@@ -21,16 +23,14 @@ class Words:
     reference: str
 
 
-def split_section(
-    found: Generalization, verdict: FitVerdict, words: Words, heading: tuple[str, str, str]
-) -> Section:
+def split_section(found: Generalization, verdict: FitVerdict, words: Words, head: Head) -> Section:
     """What can be said without training anew.
 
     Args:
         found: scores by split.
         verdict: read from them.
         words: what examples and reference are called.
-        heading: key, title and question of the section.
+        head: key, title and question of the section.
     """
     train, _, test = found.splits
     measures = _measures(found, words)
@@ -47,11 +47,11 @@ def split_section(
     finding = (
         f"{sentence}: the loss is {_nats(train.loss)} in training and {_nats(test.loss)} on test, "
         f"a gap of {gap}, where {words.reference} would cost "
-        f"{reference_scale(found.references):.3g}. Accuracy: {train.accuracy.value:.1%} in "
-        f"training, {test.accuracy.value:.1%} on test."
+        f"{reference_scale(found.references):.3g}. Accuracy: {percent(train.accuracy.value)} in "
+        f"training, {percent(test.accuracy.value)} on test."
     )
     return Section(
-        *heading,
+        *head,
         worst([stands, *(each.verdict for each in measures if each.name == "test loss")]),
         finding,
         measures=measures,
@@ -83,7 +83,7 @@ def _measures(found: Generalization, words: Words) -> list[Measure]:
             "accuracy gap, training − test",
             *found.accuracy_gap,
             "share",
-            f"below {_BOUNDS.accuracy_gap:.0%}",
+            f"below {round_percent(_BOUNDS.accuracy_gap)}",
             _side(found.accuracy_gap, _BOUNDS.accuracy_gap, trusted=many or found.counted),
         ),
         Measure(
@@ -97,7 +97,7 @@ def _measures(found: Generalization, words: Words) -> list[Measure]:
             "share of the reference loss gone in training",
             *learned,
             "share",
-            f"above {_BOUNDS.skill:.0%}",
+            f"above {round_percent(_BOUNDS.skill)}",
             _side(negative, -_BOUNDS.skill, trusted=found.splits[0].rows >= _BOUNDS.rows),
         ),
     ]
@@ -122,12 +122,12 @@ def _split_grid(found: Generalization, words: Words) -> Grid:
                 s.rows,
                 f"{s.loss.value:.3g}",
                 _interval(s.loss),
-                f"{s.accuracy.value:.1%}",
-                f"{s.accuracy.low:.1%} to {s.accuracy.high:.1%}",
+                percent(s.accuracy.value),
+                f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}",
             ]
             for s in found.splits
         ],
-        f"Guessing every class alike costs {found.references.uniform:.3g} nats, {words.reference} "
+        f"Guessing all answers alike costs {found.references.uniform:.3g} nats, {words.reference} "
         f"{found.references.prior:.3g}. Validation chose the parameters, so it is a little too "
         "kind to the model; test is not.",
     )
@@ -142,7 +142,11 @@ def _gap_picture(found: Generalization, words: Words) -> Picture:
         f"Mean loss ({losses}) and accuracy of each split with 95 % intervals over {words.unit}. "
         "Overfitting shows as training far to the left of test."
     )
-    return picture("Loss and accuracy by split", caption, draw_gaps, found.splits, marks)
+    return picture("Loss and accuracy by split", caption, _draw(words.unit), found.splits, marks)
+
+
+def _draw(unit: str):
+    return lambda splits, marks, file: draw_gaps(splits, marks, file, counted=unit)
 
 
 def _advice(state: str, words: Words) -> list[str]:

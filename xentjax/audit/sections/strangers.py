@@ -99,7 +99,7 @@ def _sentence(confidence: Mapping[str, float]) -> str:
     if not confidence:
         return ""
     said = " and ".join(f"{percent(value)} sure of {name}" for name, value in confidence.items())
-    return f"It was {said}, which hold nothing to be sure of."
+    return f"The model was {said}, which hold nothing to be sure of."
 
 
 def _grid(found: Mapping[str, Mapping[str, Detection]], confidence: Mapping[str, float]) -> Grid:

@@ -14,7 +14,8 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.cross_validation import out_of_fold_logits
 from xentjax.audit.label_errors import LabelErrors, find_label_errors, probabilities
 from xentjax.audit.section import Grid, Measure, Picture, picture
-from xentjax.audit.sections.part import Part, against, percent
+from xentjax.audit.sections.part import Part, against
+from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.metrics import average_precision, bootstrap_interval, wilson_interval
 from xentjax.plots.suspects import draw_suspects
 
@@ -151,7 +152,7 @@ def _measures(search: _Search, seed: int) -> tuple[list[Measure], float]:
             float(interval.low),
             float(interval.high),
             "share",
-            good=f"below {percent(_USUAL)}, the mean of ten much-used data sets",
+            good=f"below {round_percent(_USUAL)}, the mean of ten much-used data sets",
             verdict=verdict,
         ),
         Measure(

@@ -6,11 +6,13 @@ from collections.abc import Callable
 import numpy as np
 
 from xentjax.audit.attention import attention_rollout, trace_attention
+from xentjax.audit.heads import LANGUAGE_ATTRIBUTION
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.replacement import mean_over_windows
 from xentjax.audit.section import ColouredText, Grid, Measure, Section, Verdict, picture
-from xentjax.audit.sections.finding import Finding, make_section
+from xentjax.audit.sections.part import Part, joined
+from xentjax.audit.sections.wording import percent
 from xentjax.audit.token_losses import passage_losses, text_pieces, window_losses
 from xentjax.plots.attention import draw_attention
 
@@ -42,19 +44,14 @@ def language_attribution_section(
     text = _coloured(subject)
     tell("attribution: attention rollout")
     rolled = _rollout(subject)
-    return make_section(
-        "attribution",
-        "What it looks at",
-        "Which tokens does the model find hard, and what does it use to predict them?",
-        (context, text, rolled),
-    )
+    return joined(LANGUAGE_ATTRIBUTION, (context, text, rolled))
 
 
-def _context(subject: LanguageModel, seed: int) -> Finding:
+def _context(subject: LanguageModel, seed: int) -> Part:
     """The loss by how much context there is: what the model uses, measured and not supposed."""
     windows = spread_passages(subject.tokens["test"], length=subject.block + 1, count=_WINDOWS)
     if len(windows) < _FEWEST or subject.block < 4:
-        return Finding(
+        return Part(
             unmeasured=(
                 f"What context is worth: test has fewer than {_FEWEST} windows of "
                 f"{subject.block} tokens; hold out more text.",
@@ -74,7 +71,7 @@ def _context(subject: LanguageModel, seed: int) -> Finding:
     saved = without[:, -quarter:] - losses[:, -quarter:]
     gain = mean_over_windows(saved, seed=seed)
     verdict: Verdict = "good" if gain.low > 0 else "watch"
-    helps = "It uses" if verdict == "good" else "It is not seen to use"
+    helps = "The model uses" if verdict == "good" else "The model is not seen to use"
     measure = Measure(
         f"loss saved by tokens more than {half} back",
         *gain,
@@ -82,7 +79,7 @@ def _context(subject: LanguageModel, seed: int) -> Finding:
         good="above 0: the model uses its whole block",
         verdict=verdict,
     )
-    return Finding(
+    return Part(
         sentence=(
             f"{helps} distant context: what stands more than {half} tokens back saves "
             f"{gain.value:.3f} nats a token ({gain.low:.3f} to {gain.high:.3f})."
@@ -103,19 +100,19 @@ def _context(subject: LanguageModel, seed: int) -> Finding:
     )
 
 
-def _coloured(subject: LanguageModel) -> Finding:
+def _coloured(subject: LanguageModel) -> Part:
     passage = _readable(subject, min(_SHOWN, len(subject.tokens["test"])))
     if passage is None:
-        return Finding(unmeasured=("Coloured text: test has fewer than 2 tokens; hold out more.",))
+        return Part(unmeasured=("Coloured text: test has fewer than 2 tokens; hold out more.",))
     losses = passage_losses(subject.model, passage[None, :], block=subject.block)[0]
     pieces = text_pieces(subject.tokenizer, passage[1:], losses)
     # The dearest few in a hundred would leave all others pale.
     high = float(max(np.quantile([loss for _, loss in pieces], 0.97), 1e-6))
     dearest = np.sort(losses)[::-1][: max(1, len(losses) // 10)].sum() / max(losses.sum(), 1e-9)
-    return Finding(
+    return Part(
         sentence=(
-            f"In the passage shown, the dearest tenth of the tokens bears {dearest:.0%} of the "
-            "loss."
+            f"In the passage shown, the hardest tenth of the tokens bears {percent(dearest)} of "
+            "the loss."
         ),
         texts=(
             ColouredText(
@@ -131,16 +128,18 @@ def _coloured(subject: LanguageModel) -> Finding:
     )
 
 
-def _rollout(subject: LanguageModel) -> Finding:
+def _rollout(subject: LanguageModel) -> Part:
     passage = _readable(subject, min(_ROLLED, subject.block, len(subject.tokens["test"])))
     if passage is None:
-        return Finding(unmeasured=("Attention rollout: test has fewer than 2 tokens.",))
+        return Part(unmeasured=("Attention rollout: test has fewer than 2 tokens.",))
     rolled = attention_rollout(trace_attention(subject.model, passage).weights)
     pieces = [subject.tokenizer.decode(passage[t : t + 1]) for t in range(len(passage))]
     last = rolled[-1]
     order = np.argsort(last)[::-1][:3]
-    named = ", ".join(f"{pieces[t]!r} ({last[t]:.0%}, {len(last) - 1 - t} back)" for t in order)
-    return Finding(
+    named = ", ".join(
+        f"{pieces[t]!r} ({percent(last[t])}, {len(last) - 1 - t} back)" for t in order
+    )
+    return Part(
         pictures=(
             picture(
                 "Attention rollout",

@@ -1,4 +1,4 @@
-"""Finding: does what the model writes hold personal data, and of its training text?"""
+"""Part: does what the model writes hold personal data, and of its training text?"""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.personal_data import PersonalData, find_personal_data
 from xentjax.audit.section import Grid, Measure, Verdict
-from xentjax.audit.sections.finding import Finding
+from xentjax.audit.sections.part import Part
 from xentjax.metrics.intervals import wilson_interval
 from xentjax.models.generation import generate
 
@@ -19,12 +19,12 @@ _OUT_OF_SCOPE = (
 )
 
 
-def find_written_data(subject: LanguageModel, *, key: Any) -> Finding:
+def find_written_data(subject: LanguageModel, *, key: Any) -> Part:
     """Samples texts after prompts from the test text, and scans them."""
     width = max(1, subject.block // 2)
     prompts = spread_passages(subject.tokens["test"], length=width, count=_TEXTS)
     if not len(prompts):
-        return Finding(
+        return Part(
             unmeasured=(
                 f"Personal data in what it writes: test has fewer than {width} tokens to prompt "
                 "with; hold out more text.",
@@ -38,7 +38,7 @@ def find_written_data(subject: LanguageModel, *, key: Any) -> Finding:
     low, high = wilson_interval(memorized, len(found))
     hits = [hit for each in found for hit in each]
     verdict = _verdict(hits)
-    return Finding(
+    return Part(
         sentence=_sentence(hits, len(texts)),
         measures=(
             Measure(

@@ -12,6 +12,7 @@ from xentjax.audit.section import Measure
 from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.perturbations import noise_picture
+from xentjax.audit.sections.wording import round_percent
 from xentjax.metrics.intervals import bootstrap_interval
 
 _JUDGED = 0.2  # labels wrong, as in careless crowd work
@@ -33,7 +34,7 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
     )
     share, low, high = (float(value) for value in (lost.estimate, lost.low, lost.high))
     verdict = judge_lost(low, high)
-    name = f"test accuracy lost to {curve.sizes[judged]:.0%} of wrong training labels"
+    name = f"test accuracy lost to {round_percent(curve.sizes[judged])} of wrong training labels"
     drawn = noise_picture(
         "Accuracy by share of wrong training labels",
         f"share of training labels that are wrong ({trainings} trainings each)",
@@ -41,9 +42,9 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         test.labels,
     )
     return Part(
-        f"Trained with {curve.sizes[judged]:.0%} of the labels wrong, it would lose "
+        f"Trained with {round_percent(curve.sizes[judged])} of the labels wrong, it would lose "
         f"{100 * share:.1f} points of test accuracy ({100 * low:.1f} to {100 * high:.1f}).",
-        [Measure(name, share, low, high, "share", f"below {LOST_GOOD:.0%}", verdict)],
+        [Measure(name, share, low, high, "share", f"below {round_percent(LOST_GOOD)}", verdict)],
         pictures=[drawn],
         advice=[]
         if verdict == "good"
