@@ -12,7 +12,7 @@ from xentjax.audit.markup import printable
 from xentjax.audit.page import page, write_html
 from xentjax.audit.page_section import anchor
 from xentjax.audit.report import WORDS
-from xentjax.audit.section import Measure, Section, worst
+from xentjax.audit.section import Grid, Measure, Section, worst
 
 ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "nav", "article"),
@@ -173,3 +173,27 @@ def test_a_number_that_is_not_judged_gets_no_praise():
     assert "badge" not in second
     assert "to compare with" in second
     assert worst([None]) == "unmeasured"
+
+
+def test_figures_in_sentences_have_minus_signs_and_words_keep_their_hyphens():
+    section = Section(
+        "k", "t", "q", "good", "It is -0.3 (-0.5 to -0.1) on 2026-01-31, UTF-8, x=-1."
+    )
+    shown = "".join(Reader(page(make_report([section]))).text)
+    assert "It is −0.3 (−0.5 to −0.1) on 2026-01-31, UTF-8, x=-1." in shown
+
+
+def test_texts_that_are_figures_stand_right_and_short_ones_on_one_line():
+    rows = [["a b", "0.5 %", "1 (0 to 2)"], ["c", "12.0 %", "a long text " * 4]]
+    section = Section("k", "t", "q", "good", "f", grids=[Grid("g", ["x", "y", "z"], rows)])
+    text = page(make_report([section]))
+    assert '<th scope="col" class="number">y</th><th scope="col">z</th>' in text
+    assert '<td class="short">a b</td><td class="number">0.5\xa0%</td>' in text
+    assert '<td class="short">1 (0 to 2)</td>' in text
+    assert "<td>a long text" in text
+
+
+def test_every_section_that_was_measured_says_what_to_do_next():
+    for verdict in ("good", "watch"):
+        section = Section("k", "t", "q", verdict, "f")
+        assert "What to do next" in page(make_report([section]))

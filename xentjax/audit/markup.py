@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 
 _VOID = frozenset({"br", "img", "meta"})
+_MINUS = re.compile(r"(?<![\w.,;:/=-])-(?=\d)")
 # C0 and C1 controls but tab and line feed, lone surrogates, noncharacters, and the marks that
 # reorder what follows them: none is text, some are refused in HTML, some deceive the reader.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
 
 
@@ -43,8 +44,8 @@ def escaped(text: str) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Sentences as HTML; no line breaks between a number and its percent sign."""
-    return escaped(text.replace(" %", "\u00a0%"))
+    """Sentences as HTML: with minus signs, and no line breaks between a number and its percent."""
+    return escaped(_MINUS.sub("\u2212", text).replace(" %", "\u00a0%"))
 
 
 def element(tag: str, /, *children: str, **attributes: str | bool | None) -> Markup:

@@ -15,6 +15,22 @@ _POLICY = (
     "form-action 'none'"
 )
 
+# For a reader who does not train models.
+_WORDS = {
+    "Training, validation, test": "What the model learned from; what was used to choose among "
+    "models and settings; what was kept back until the end, to judge by.",
+    "Loss, in nats": "How surprised the model is by the truth: −log of the probability that it "
+    "gave to it. 0 is certain and right, 0.7 is a probability of one half, 2.3 of one in ten.",
+    "95 % interval": "Where the true value lies, as far as so much data can tell. A wide one asks "
+    "for more data.",
+    "Area under the curve (AUC, AUROC)": "Of a pair, one of each of two kinds, how often a score "
+    "tells which is which. 0.5 is guessing, 1 is always.",
+    "Null": "The same measurement where there is nothing to find. What an attack finds there too "
+    "is no evidence.",
+    "Token": "The piece that a language model reads and writes: a byte, a letter or part of a "
+    "word.",
+}
+
 
 def write_html(report: Report, path: Path) -> None:
     """Writes the report as one self-contained HTML file.
@@ -152,6 +168,8 @@ def _footer(report: Report) -> Markup:
                     "single number.",
                 ),
                 _facts(facts),
+                element("h3", "Words"),
+                _facts(_WORDS),
             ]
         ),
     )

@@ -12,12 +12,25 @@ from xentjax.audit.page_text import coloured_text
 from xentjax.audit.report import WORDS
 from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict
 
+# So short a text in a table is a figure with its interval or a name: it stays on one line.
+_SHORT = 24
+_FIGURE = re.compile(r"[−+-]?[\d.,]+(e[−+-]?\d+)?( ?%)?")
+
 # Told apart by shape as by colour and word: an octagon, a triangle, a disc, a dashed ring.
 _OUTLINES: dict[Verdict, tuple[str, str]] = {
     "act": ("M5 1h6l4 4v6l-4 4H5l-4-4V5z", "M5.4 5.4l5.2 5.2M10.6 5.4l-5.2 5.2"),
     "watch": ("M8 1.2l7.2 13.3H.8z", "M8 5.8v4M8 12v.2"),
     "good": ("M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1z", "M4.9 8.3l2.2 2.2 4-4.6"),
     "unmeasured": ("M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1z", "M5.2 8h5.6"),
+}
+
+
+# What to do where a section has nothing to advise.
+_NOTHING: dict[Verdict, tuple[str, ...]] = {
+    "good": ("Nothing now. Audit again when the data, the model or its use change.",),
+    "watch": ("Collect more held-out data, until the intervals that straddle can tell.",),
+    "act": (),
+    "unmeasured": (),
 }
 
 
@@ -63,7 +76,7 @@ def section_article(section: Section, number: int) -> Markup:
         *map(_figure, section.pictures),
         *map(_table, section.grids),
         *map(coloured_text, section.texts),
-        _list("What to do next", section.advice, "advice", "ol"),
+        _list("What to do next", section.advice or _NOTHING[section.verdict], "advice", "ol"),
         _list("Not measured", section.unmeasured, "unmeasured-list", "ul"),
         element("p", element("a", "Back to the overview", href="#top"), class_="back"),
     ]
@@ -116,11 +129,12 @@ def _figure(picture: Picture) -> Markup:
 
 
 def _table(grid: Grid) -> Markup:
+    numeric = [_numeric(grid, place) for place in range(len(grid.columns))]
     heads = [
-        element("th", column, scope="col", class_="number" if _numeric(grid, place) else None)
-        for place, column in enumerate(grid.columns)
+        element("th", column, scope="col", class_="number" if number else None)
+        for column, number in zip(grid.columns, numeric, strict=True)
     ]
-    rows = [element("tr", *map(_cell, row)) for row in grid.rows]
+    rows = [element("tr", *map(_cell, row, numeric)) for row in grid.rows]
     table = element(
         "table",
         element("thead", element("tr", *heads)),
@@ -138,13 +152,23 @@ def _table(grid: Grid) -> Markup:
 
 def _numeric(grid: Grid, place: int) -> bool:
     cells = [row[place] for row in grid.rows if place < len(row)]
-    return bool(cells) and all(cell is None or is_number(cell) for cell in cells)
+    return bool(cells) and all(cell is None or _is_figure(cell) for cell in cells)
 
 
-def _cell(cell: object) -> Markup:
-    odd = is_number(cell) and not math.isfinite(cell)  # type: ignore[arg-type]
-    kind = ("number odd" if odd else "number") if is_number(cell) else None
-    return element("td", cell_text(cell), class_=kind)
+def _is_figure(cell: object) -> bool:
+    """Whether a cell is a number, or the text of one."""
+    return is_number(cell) or (isinstance(cell, str) and bool(_FIGURE.fullmatch(cell)))
+
+
+def _cell(cell: object, numeric: bool) -> Markup:
+    text = cell_text(cell)
+    if is_number(cell):
+        kind = "number" if math.isfinite(cell) else "number odd"  # type: ignore[arg-type]
+    elif numeric:
+        kind = "number"
+    else:
+        kind = "short" if len(text) <= _SHORT else None
+    return element("td", prose(text) if isinstance(cell, str) else text, class_=kind)
 
 
 def _list(title: str, items: Sequence[str], kind: str, tag: str) -> Markup:

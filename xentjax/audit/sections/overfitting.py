@@ -18,8 +18,9 @@ from xentjax.audit.overfitting import (
     reference_losses,
 )
 from xentjax.audit.passage_scores import passage_outcomes
-from xentjax.audit.section import Section
+from xentjax.audit.section import Section, worst
 from xentjax.audit.sections.more_data import with_learning_curve, with_longer_training
+from xentjax.audit.sections.new_text import new_text_part
 from xentjax.audit.sections.split_scores import Words, split_section
 from xentjax.jobs.baselines import unigram_nats
 
@@ -115,7 +116,17 @@ def language_overfitting_section(
         "Learning curve: a language model is too long to train again for it; train on half of the "
         "text with the same options and compare the losses on test."
     )
-    return dataclasses.replace(section, unmeasured=[curve])
+    tell("overfitting: text that train does not have")
+    bound = _BOUNDS.loss_gap * reference_scale(found.references)
+    new = new_text_part(subject, bound=bound, seed=seed)
+    return dataclasses.replace(
+        section,
+        verdict=worst([section.verdict, new.verdict]),
+        finding=f"{section.finding} {new.sentence}".rstrip(),
+        measures=[*section.measures, *new.measures],
+        advice=[*section.advice, *new.advice],
+        unmeasured=[*new.unmeasured, curve],
+    )
 
 
 def _keep_quiet(_: str) -> None:

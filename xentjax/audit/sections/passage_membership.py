@@ -6,6 +6,7 @@ from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.section import Grid, Measure, Verdict
 from xentjax.audit.sections.part import Part
+from xentjax.audit.shared_tokens import PASSAGE, shared_tokens
 from xentjax.audit.text_membership import TextMembership, membership_auc, membership_scores
 from xentjax.audit.token_losses import passage_losses
 
@@ -22,7 +23,7 @@ def find_membership(subject: LanguageModel, *, seed: int) -> Part:
         return Part(
             unmeasured=(
                 f"Membership of passages: validation and test have no room for {_FEWEST} passages "
-                f"of {subject.block} tokens; hold out more text.",
+                f"of {subject.block} tokens that train does not have too; hold out more text.",
             )
         )
     scores = {split: _scores(subject, cut) for split, cut in passages.items()}
@@ -51,15 +52,37 @@ def find_membership(subject: LanguageModel, *, seed: int) -> Part:
 
 def _passages(subject: LanguageModel) -> dict[str, np.ndarray] | None:
     """As many of every split; long ones, of little-like neighbours, where there is room."""
-    shortest = min(len(subject.tokens[split]) for split in ("train", "validation", "test"))
+    train = np.asarray(subject.tokens["train"])
+    shared = {
+        # A passage that train has too is no passage never seen; all of train's are members.
+        "train": np.zeros(len(train), bool),
+        **{
+            split: shared_tokens(np.asarray(subject.tokens[split]), train)
+            for split in ("validation", "test")
+        },
+    }
     for length in (4 * subject.block + 1, subject.block + 1):
-        count = min(_MOST, shortest // length)
+        cut = {
+            split: _unshared(np.asarray(subject.tokens[split]), copied, length)
+            for split, copied in shared.items()
+        }
+        count = min(_MOST, *map(len, cut.values()))
         if count >= _FEWEST:
             return {
-                split: spread_passages(subject.tokens[split], length=length, count=count)
-                for split in ("train", "validation", "test")
+                split: found[np.linspace(0, len(found) - 1, count).round().astype(int)]
+                for split, found in cut.items()
             }
     return None
+
+
+def _unshared(tokens: np.ndarray, shared: np.ndarray, length: int) -> np.ndarray:
+    """All passages that hold no shared token."""
+    most = max(1, len(tokens) // length)
+    passages, copied = (
+        spread_passages(each, length=length, count=most)
+        for each in (tokens, shared.astype(np.int32))
+    )
+    return passages[~copied.any(axis=1)]
 
 
 def _scores(subject: LanguageModel, passages: np.ndarray):
@@ -102,7 +125,8 @@ def _grid(attack, null, length: int) -> Grid:
         "Three ways to tell members by",
         ("score", "training against test", "null: validation against test"),
         [(name, cell(attack[name]), cell(null[name])) for name in attack],
-        f"{count} passages of {length} tokens each, AUC with 95 % bootstrap interval over "
+        f"{count} passages of {length} tokens each, of validation and test those without {PASSAGE} "
+        "tokens in a row that train has too; AUC with 95 % bootstrap interval over "
         "passages. The splits are consecutive parts of one text and differ in topic; only what "
         "goes beyond the null is memory. Passages near each other are alike, so the true "
         "intervals are wider.",

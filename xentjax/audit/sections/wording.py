@@ -1,16 +1,18 @@
 """Wording of shares: the same digits wherever a share is told."""
 
+from typing import SupportsFloat
+
 from xentjax.audit.estimate import Estimate
 
 
-def percent(share: float) -> str:
+def percent(share: SupportsFloat) -> str:
     """A share in percent, such as "93.5 %"."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * float(share):.1f} %"
 
 
-def round_percent(share: float) -> str:
+def round_percent(share: SupportsFloat) -> str:
     """A share that was chosen, such as "95 %"."""
-    return f"{100 * share:g} %"
+    return f"{100 * float(share):g} %"
 
 
 def with_interval(estimate: Estimate) -> str:
