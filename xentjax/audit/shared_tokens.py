@@ -1,9 +1,9 @@
-"""Shared tokens: those of a held-out text that stand in a passage the training text has too."""
+"""Shared tokens: those of a text in passages that are found elsewhere too, word for word."""
 
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from xentjax.audit.text_overlap import shared_windows
+from xentjax.audit.text_overlap import shared_windows, window_names
 
 # Some eight words of bytes: chance and common phrases do not fill it.
 PASSAGE = 50
@@ -34,5 +34,30 @@ def shared_tokens(
     """
     if len(test) < length:
         return np.zeros(len(test), bool)
-    hits = shared_windows(test, train, length=length).hits
+    return _covered(shared_windows(test, train, length=length).hits, length)
+
+
+def repeated_tokens(
+    tokens: Integer[np.ndarray, " N"], *, length: int = PASSAGE
+) -> Bool[np.ndarray, " N"]:
+    """Which tokens belong to a window of some length that the same text has more than once.
+
+    Args:
+        tokens: where they are fewer than length none is repeated.
+        length: tokens of a window, at least 1.
+
+    Returns:
+        [N], true for each token of such a window.
+
+    Example:
+        >>> repeated_tokens(np.array([1, 2, 3, 1, 2, 9]), length=2).tolist()  # 1 2, twice
+        [True, True, False, True, True, False]
+    """
+    if len(tokens) < length:
+        return np.zeros(len(tokens), bool)
+    names = window_names(tokens, length)
+    return _covered(np.bincount(names)[names] > 1, length)
+
+
+def _covered(hits: Bool[np.ndarray, " windows"], length: int) -> Bool[np.ndarray, " N"]:
     return np.convolve(hits.astype(np.int64), np.ones(length, np.int64)) > 0

@@ -86,7 +86,7 @@ def shared_windows(
         raise ValueError(f"length and block must be at least 1, got {length} and {block}")
     if len(test) < length:
         raise ValueError(f"test must have at least length = {length} tokens, got {len(test)}")
-    names = _window_names(_joined(train, test), length)
+    names = window_names(_joined(train, test), length)
     own, others = _windows_of_each(names, len(train), length)
     hits = np.isin(own, others)
     low, high = _block_interval(hits, block, seed)
@@ -146,7 +146,7 @@ def repeated_share(tokens: Integer[np.ndarray, " N"], *, length: int) -> float:
     """
     if not 1 <= length <= len(tokens):
         raise ValueError(f"length must lie in [1, {len(tokens)}], the tokens there are: {length}")
-    names = _window_names(tokens, length)
+    names = window_names(tokens, length)
     return 1 - (int(names.max()) + 1) / len(names)
 
 
@@ -200,7 +200,7 @@ def _pair_names(first: np.ndarray, second: np.ndarray, distance: int) -> np.ndar
     return _renumbered(first[:n] * (len(second) + 1) + second[distance:])
 
 
-def _window_names(tokens: np.ndarray, length: int) -> np.ndarray:
+def window_names(tokens: np.ndarray, length: int) -> np.ndarray:
     """A number for each window of some length, equal where the windows are."""
     known, names = 1, _renumbered(tokens)
     while 2 * known <= length:

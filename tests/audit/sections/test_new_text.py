@@ -1,6 +1,7 @@
 """Held-out text that train has too flatters the test loss, and is told apart from new text."""
 
 import dataclasses
+from collections import Counter
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ from tests.audit.overfit_gpt import random_sentences
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.sections.new_text import new_text_part
 from xentjax.audit.sections.passage_membership import _passages
-from xentjax.audit.shared_tokens import shared_tokens
+from xentjax.audit.shared_tokens import repeated_tokens, shared_tokens
 from xentjax.data import ByteTokenizer
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,17 @@ def test_shared_tokens_equal_a_search_for_every_window():
     assert not shared_tokens(test[:3], train, length=4).any()
 
 
+def test_repeated_tokens_equal_a_count_of_every_window():
+    tokens = np.random.default_rng(2).integers(0, 3, 60)
+    windows = [tuple(tokens[k : k + 4]) for k in range(57)]
+    wanted = np.zeros(60, bool)
+    for k, window in enumerate(windows):
+        wanted[k : k + 4] |= windows.count(window) > 1
+    assert 0 < wanted.sum() < 60
+    np.testing.assert_array_equal(repeated_tokens(tokens, length=4), wanted)
+    assert not repeated_tokens(tokens[:3], length=4).any()
+
+
 def test_the_loss_on_new_text_is_that_of_the_new_half(subject):
     part = new_text_part(subject, bound=0.1, seed=0)
     fresh, kind = part.measures
@@ -75,11 +87,15 @@ def test_a_text_that_train_has_wholly_is_unmeasured(subject):
 
 
 def test_copies_of_training_text_are_no_passages_never_seen(subject):
-    passages = _passages(subject)
-    known = {tuple(TRAIN[k : k + 50]) for k in range(len(TRAIN) - 49)}
+    train = np.concatenate([NEW[:4096], HELD, NEW[:2048]])  # half of the first part twice
+    test = np.concatenate([NEW, RNG.integers(97, 123, 4096).astype(np.int32)])
+    tokens = {"train": train, "validation": test[::-1].copy(), "test": test}
+    passages = _passages(dataclasses.replace(subject, tokens=tokens))
+    counts = Counter(tuple(train[k : k + 50]) for k in range(len(train) - 49))
     assert len({len(found) for found in passages.values()}) == 1
-    for row in passages["test"]:
-        assert not known & {tuple(row[k : k + 50]) for k in range(len(row) - 49)}
+    for split, most in (("train", 1), ("test", 0)):
+        for row in passages[split]:
+            assert max(counts[tuple(row[k : k + 50])] for k in range(len(row) - 49)) == most
 
 
 def test_sentences_of_the_same_words_are_new():

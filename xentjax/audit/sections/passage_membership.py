@@ -6,7 +6,7 @@ from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.section import Grid, Measure, Verdict
 from xentjax.audit.sections.part import Part
-from xentjax.audit.shared_tokens import PASSAGE, shared_tokens
+from xentjax.audit.shared_tokens import PASSAGE, repeated_tokens, shared_tokens
 from xentjax.audit.text_membership import TextMembership, membership_auc, membership_scores
 from xentjax.audit.token_losses import passage_losses
 
@@ -54,8 +54,9 @@ def _passages(subject: LanguageModel) -> dict[str, np.ndarray] | None:
     """As many of every split; long ones, of little-like neighbours, where there is room."""
     train = np.asarray(subject.tokens["train"])
     shared = {
-        # A passage that train has too is no passage never seen; all of train's are members.
-        "train": np.zeros(len(train), bool),
+        # A passage that train has too is no passage never seen. Repetition is easy, so that
+        # members are chosen likewise: among passages that train has once.
+        "train": repeated_tokens(train),
         **{
             split: shared_tokens(np.asarray(subject.tokens[split]), train)
             for split in ("validation", "test")
@@ -76,7 +77,7 @@ def _passages(subject: LanguageModel) -> dict[str, np.ndarray] | None:
 
 
 def _unshared(tokens: np.ndarray, shared: np.ndarray, length: int) -> np.ndarray:
-    """All passages that hold no shared token."""
+    """All passages without a token of what is shared."""
     most = max(1, len(tokens) // length)
     passages, copied = (
         spread_passages(each, length=length, count=most)
@@ -125,8 +126,8 @@ def _grid(attack, null, length: int) -> Grid:
         "Three ways to tell members by",
         ("score", "training against test", "null: validation against test"),
         [(name, cell(attack[name]), cell(null[name])) for name in attack],
-        f"{count} passages of {length} tokens each, of validation and test those without {PASSAGE} "
-        "tokens in a row that train has too; AUC with 95 % bootstrap interval over "
+        f"{count} passages of {length} tokens each, those without {PASSAGE} tokens in a "
+        "row that train has elsewhere; AUC with 95 % bootstrap interval over "
         "passages. The splits are consecutive parts of one text and differ in topic; only what "
         "goes beyond the null is memory. Passages near each other are alike, so the true "
         "intervals are wider.",
