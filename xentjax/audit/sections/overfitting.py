@@ -119,10 +119,14 @@ def language_overfitting_section(
     tell("overfitting: text that train does not have")
     bound = _BOUNDS.loss_gap * reference_scale(found.references)
     new = new_text_part(subject, bound=bound, seed=seed)
+    said = [section.finding, new.sentence]
+    # What is worse is said first.
+    if new.verdict in ("act", "watch"):
+        said.reverse()
     return dataclasses.replace(
         section,
         verdict=worst([section.verdict, new.verdict]),
-        finding=f"{section.finding} {new.sentence}".rstrip(),
+        finding=" ".join(said).strip(),
         measures=[*section.measures, *new.measures],
         advice=[*section.advice, *new.advice],
         unmeasured=[*new.unmeasured, curve],
