@@ -50,7 +50,7 @@ CLASSIFIER_DANGERS = (
     Danger(heads.FAIRNESS, "fairness:fairness_section"),
     Danger(heads.DATA, "data_quality:data_quality_section"),
     Danger(heads.PRIVACY, "privacy:privacy_section", quick={"shadows": 16}),
-    Danger(heads.ATTRIBUTION, "attribution:attribution_section", quick={"rows": 16}),
+    Danger(heads.ATTRIBUTION, "attribution:attribution_section", quick={"rows": 24}),
     Danger(heads.ROBUSTNESS, "robustness:robustness_section", quick={"trainings": 1, "rows": 128}),
 )
 LANGUAGE_DANGERS = (
