@@ -13,8 +13,8 @@ import optax
 import pytest
 from rich.console import Console
 
-from xentjax.audit.auditing import audit, measure_danger
-from xentjax.audit.classifier import Classifier
+from xentjax.audit.auditing import audit, audit_subject, measure_danger
+from xentjax.audit.classifier import Classifier, Rows
 from xentjax.audit.dangers import (
     CLASSIFIER_DANGERS,
     LANGUAGE_DANGERS,
@@ -22,6 +22,8 @@ from xentjax.audit.dangers import (
     choose_dangers,
 )
 from xentjax.audit.heads import Head
+from xentjax.audit.page import write_html
+from xentjax.audit.report_json import read_json, write_json
 from xentjax.audit.section import Section
 from xentjax.audit.subjects import classifier_subject, language_subject
 from xentjax.cli import main
@@ -134,8 +136,69 @@ def test_the_report_says_what_its_figures_depend_on(run):
     assert {"jax", "xentjax", "numpy", "Python"} <= set(report.versions)
 
 
+def test_the_command_without_a_run_asks_for_one(capsys):
+    assert main(["audit"]) == 2
+    assert "PATH" in capsys.readouterr().err
+
+
+def test_a_classifier_of_ones_own_is_audited_without_a_run(run, tmp_path):
+    trained = read_run(run)
+    subject = dataclasses.replace(classifier_subject(trained), name="<mine>")
+    ours = audit_subject(
+        subject, date=DATE, data="scans", only=["calibration", "fairness"], raise_errors=True
+    )
+    of_run = audit(run, date=DATE, only=["calibration", "fairness"], raise_errors=True)
+    assert ours.sections == of_run.sections
+    assert (ours.run, ours.data, ours.sizes) == ("<mine>", "scans", of_run.sizes)
+    assert ours.parameters is None
+    assert ours.seeds == {"of the audit": 0}
+    write_html(ours, tmp_path / "audit.html")
+    page = (tmp_path / "audit.html").read_text()
+    assert "An audit of &lt;mine&gt;" in page
+    assert "parameters" not in page.split("<dl")[1].split("</dl>")[0]
+    write_json(ours, tmp_path / "audit.json")
+    assert read_json(tmp_path / "audit.json").parameters is None
+    with_model = audit_subject(subject, date=DATE, only=[KEYS[0]], model=trained.state.to_model())
+    assert with_model.parameters == of_run.parameters
+    other = dataclasses.replace(subject, test=subject.validation, groups={})
+    changed = audit_subject(other, date=DATE, only=[KEYS[0]])
+    assert changed.data_sha256 != ours.data_sha256 == with_model.data_sha256
+
+
+def test_what_is_no_subject_is_refused():
+    with pytest.raises(TypeError, match="must be a Classifier or a LanguageModel, got str; a run"):
+        audit_subject("runs/digits", date=DATE)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"labels": np.array([0, 2])}, ValueError, r"labels must lie in \[0, 2\), got 0 to 2"),
+        ({"labels": np.array([-1, 1])}, ValueError, r"labels must lie in \[0, 2\), got -1 to 1"),
+        ({"labels": np.array([0.0, 1.0])}, TypeError, "integer class indices, got float64"),
+        ({"labels": np.array([0])}, ValueError, "of the same rows, got 2, 1 and 2"),
+        ({"logits": np.zeros(2)}, ValueError, r"logits \[N, C\], got shapes \(2,\) and \(2,\)"),
+        ({"features": np.zeros((3, 1))}, ValueError, "of the same rows, got 3, 2 and 2"),
+    ],
+)
+def test_rows_that_do_not_belong_together_are_refused(change, error, message):
+    rows = {"features": np.eye(2), "labels": np.array([0, 1]), "logits": np.eye(2)}
+    Rows(**rows)
+    with pytest.raises(error, match=message):
+        Rows(**rows | change)
+
+
+def test_a_subject_of_other_classes_or_groups_is_refused(run):
+    subject = classifier_subject(read_run(run))
+    with pytest.raises(ValueError, match=r"train: logits are of 10 classes, .* names 2"):
+        dataclasses.replace(subject, class_names=("a", "b"))
+    with pytest.raises(ValueError, match=r"groups\['ink'\] must name a group for each of the 268"):
+        dataclasses.replace(subject, groups={"ink": np.array(["thin"])})
+
+
 def test_a_danger_that_is_not_known_suggests_one():
-    with pytest.raises(ValueError, match=r"no danger 'memorization'; .*It has overfitting"):
+    of_texts = "no danger 'memorization'; that is a danger of language models. It has overfitting"
+    with pytest.raises(ValueError, match=of_texts):
         choose_dangers(CLASSIFIER_DANGERS, ["memorization"])
     with pytest.raises(ValueError, match="did you mean 'calibration'"):
         choose_dangers(LANGUAGE_DANGERS, ["calibratoin"])
@@ -231,12 +294,32 @@ def test_the_command_writes_the_page_and_the_json_and_prints_the_verdicts(run, t
     printed = capsys.readouterr().out
     assert "✖ act" in printed
     assert "small <b> 0 3" in printed
-    assert f"The report is in {run / 'audit.html'}" in printed
-    assert "small &lt;b&gt; 0 3" in (run / "audit.html").read_text()
-    assert '"schema": 1' in (run / "audit.json").read_text()
+    page = run / "audit-overfitting-attribution.html"
+    assert f"The report is in {page}" in printed
+    assert "small &lt;b&gt; 0 3" in page.read_text()
+    assert '"schema": 1' in page.with_suffix(".json").read_text()
     out = tmp_path / "a" / "b"
-    assert main(["audit", str(run), "--out", str(out), "--only", "overfitting", "--seed", "4"]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["audit.html", "audit.json"]
+    words = ["--out", str(out), "--only", "overfitting", "overfitting", "--quick", "--seed", "4"]
+    assert main(["audit", str(run), *words]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "audit-overfitting-quick.html",
+        "audit-overfitting-quick.json",
+    ]
+    told = f"xentjax audit {run} --only overfitting --quick --seed 4 --out {out}"
+    assert told in (out / "audit-overfitting-quick.html").read_text()
+
+
+@pytest.mark.usefixtures("wide", "sections")
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_measured(
+    run, tmp_path, capsys, sections
+):
+    file = tmp_path / "taken"
+    file.write_text("kept")
+    for out in (file, file / "below"):
+        assert main(["audit", str(run), "--only", "overfitting", "--out", str(out)]) == 1
+        assert "the report needs a directory that can be written" in capsys.readouterr().err
+    assert sections == []
+    assert file.read_text() == "kept"
 
 
 @pytest.mark.parametrize(
@@ -249,6 +332,7 @@ def test_the_command_writes_the_page_and_the_json_and_prints_the_verdicts(run, t
         (["RUN", "--private", "--only", "fairness"], 1, "private belongs to the danger 'privacy'"),
         (["RUN", "--sed", "9"], 2, "unknown option '--sed': did you mean '--seed'?"),
         (["--quick"], 2, "PATH"),
+        (["RUN", "--only"], 1, "--only wants a danger"),
     ],
 )
 @pytest.mark.usefixtures("wide")

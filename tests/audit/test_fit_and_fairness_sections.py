@@ -61,7 +61,8 @@ MANY, FEW = np.arange(400) % 3, np.arange(5) % 3
 )
 def test_verdicts_follow_from_the_scores(train, test, verdict):
     told = []
-    section = overfitting_section(subject(train, test), curve_repeats=0, progress=told.append)
+    odd = subject(train, test, classes=train[0].shape[1])
+    section = overfitting_section(odd, curve_repeats=0, progress=told.append)
     assert section.verdict == verdict
     assert section.finding
     if verdict != "unmeasured" and section.measures:

@@ -3,10 +3,13 @@
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.audit.reports import make_report
 from xentjax.audit import auditing
+from xentjax.audit.classifier import Classifier, Rows
+from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Section
 from xentjax.cli import main
 from xentjax.jobs.reading import TrainedLanguage
@@ -18,6 +21,11 @@ def report(made_with):
     return make_report([], made_with=made_with)
 
 
+def classifier():
+    rows = Rows(np.eye(2), np.array([0, 1]), np.eye(2))
+    return Classifier("a", ("b", "c"), rows, rows, rows, abs, abs, 1, 1, 0.1)
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """What the sections of an audit of some classifier are given, by key."""
@@ -27,9 +35,15 @@ def measured(monkeypatch):
         given[danger.key] = options
         return Section(*danger.head, "good", "found")
 
-    trained = SimpleNamespace(state=SimpleNamespace(to_model=lambda: None))
+    trained = SimpleNamespace(
+        config=None,
+        seed=0,
+        state=SimpleNamespace(to_model=lambda: None, parameter_count=1),
+        table=SimpleNamespace(name="rows", sha256=""),
+    )
     monkeypatch.setattr(auditing, "read_run", lambda *_, **__: trained)
-    monkeypatch.setattr(auditing, "classifier_subject", lambda _: None)
+    monkeypatch.setattr(auditing, "classifier_subject", lambda _: classifier())
+    monkeypatch.setattr(auditing, "model_name", lambda _: "MLP")
     monkeypatch.setattr(auditing, "measure_danger", measure)
     monkeypatch.setattr(auditing, "_report", lambda *_, made_with, **__: report(made_with))
     return given
@@ -53,10 +67,12 @@ def test_without_the_danger_it_belongs_to_it_is_refused(measured):
 
 def test_for_a_language_model_it_is_refused(monkeypatch):
     language = object.__new__(TrainedLanguage)
+    subject = LanguageModel("a", lambda _: None, None, {}, block=1)
+    state = SimpleNamespace(to_model=lambda: None)
+    object.__setattr__(language, "state", state)
     monkeypatch.setattr(auditing, "read_run", lambda *_, **__: language)
-    with pytest.raises(
-        ValueError, match="private is for classifiers, and runs/a is a language mod"
-    ):
+    monkeypatch.setattr(auditing, "language_subject", lambda _: subject)
+    with pytest.raises(ValueError, match="private is for classifiers, and a is a language model"):
         auditing.audit("runs/a", date=DATE, private=True)
 
 

@@ -29,6 +29,7 @@ _HOME = {
     "attention_rollout": "attention",
     "attribution_section": "sections.attribution",
     "audit": "auditing",
+    "audit_subject": "auditing",
     "brier_decomposition": "brier",
     "calibration_section": "sections.calibration",
     "canary_exposure": "canaries",
@@ -145,7 +146,7 @@ if TYPE_CHECKING:
     from xentjax.audit.attack_curves import attack_curve, gradient_masking
     from xentjax.audit.attacks import fgsm, pgd, pgd_l2, random_signs
     from xentjax.audit.attention import attention_rollout, trace_attention
-    from xentjax.audit.auditing import audit
+    from xentjax.audit.auditing import audit, audit_subject
     from xentjax.audit.brier import brier_decomposition
     from xentjax.audit.calibration import measure_calibration
     from xentjax.audit.canaries import canary_exposure, exposure_of_losses

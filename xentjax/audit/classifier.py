@@ -13,13 +13,40 @@ class Rows:
 
     Attributes:
         features: [N, …], as the model takes them.
-        labels: int32 [N].
-        logits: float32 [N, C], what the audited model says of them.
+        labels: integers [N], in [0, C).
+        logits: floats [N, C], what the audited model says of them.
+
+    Raises:
+        ValueError: if they are not of the same N, or a label is no index of a class.
+        TypeError: if one is no numpy array, or labels are no integers.
     """
 
     features: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("features", "labels", "logits"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                kind = type(getattr(self, name)).__name__
+                raise TypeError(f"{name} must be a numpy array, got {kind}; use np.asarray")
+        if not np.issubdtype(self.labels.dtype, np.integer):
+            raise TypeError(f"labels must be integer class indices, got {self.labels.dtype}")
+        if self.labels.ndim != 1 or self.logits.ndim != 2:
+            raise ValueError(
+                f"labels must be [N] and logits [N, C], got shapes {self.labels.shape} and "
+                f"{self.logits.shape}"
+            )
+        if not len(self.features) == len(self.labels) == len(self.logits):
+            raise ValueError(
+                f"features, labels and logits must be of the same rows, got "
+                f"{len(self.features)}, {len(self.labels)} and {len(self.logits)}"
+            )
+        classes = self.logits.shape[1]
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < classes:
+            raise ValueError(
+                f"labels must lie in [0, {classes}), got {self.labels.min()} to {self.labels.max()}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +66,10 @@ class Classifier:
         learning_rate: the peak it was trained with.
         image_shape: (height, width) of features that are pixels, or None.
         groups: name of a grouping → the group's name of each test row, [N_test].
+
+    Raises:
+        ValueError: if the logits are not of as many classes as there are names, or a grouping is
+            not of the test rows.
     """
 
     name: str
@@ -53,3 +84,18 @@ class Classifier:
     learning_rate: float
     image_shape: tuple[int, int] | None = None
     groups: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            classes = getattr(self, name).logits.shape[1]
+            if classes != len(self.class_names):
+                raise ValueError(
+                    f"{name}: logits are of {classes} classes, and class_names names "
+                    f"{len(self.class_names)}"
+                )
+        for name, names in self.groups.items():
+            if np.shape(names) != self.test.labels.shape:
+                raise ValueError(
+                    f"groups[{name!r}] must name a group for each of the "
+                    f"{len(self.test.labels)} test rows, got shape {np.shape(names)}"
+                )

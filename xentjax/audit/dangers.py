@@ -86,9 +86,17 @@ def choose_dangers(dangers: Sequence[Danger], only: Sequence[str]) -> tuple[Dang
     known = [danger.key for danger in dangers]
     for name in only:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(
-                f"only: this model has no danger {name!r}; {hint}It has {', '.join(known)}"
+                f"only: this model has no danger {name!r}; {_hint(name, known)}"
+                f"It has {', '.join(known)}"
             )
     return tuple(danger for danger in dangers if not only or danger.key in only)
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    if name in [danger.key for danger in LANGUAGE_DANGERS]:
+        return "that is a danger of language models. "
+    if name in [danger.key for danger in CLASSIFIER_DANGERS]:
+        return "that is a danger of classifiers. "
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}? " if near else ""

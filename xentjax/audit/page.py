@@ -93,8 +93,9 @@ def _head(report: Report) -> Markup:
 
 def _header(report: Report) -> Markup:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.sizes.items())
+    count = report.parameters
     facts = {
-        "Model": f"{report.model}, {report.parameters:,} parameters",
+        "Model": report.model + (f", {count:,} parameters" if count is not None else ""),
         "Data": report.data,
         "Sizes": splits,
         "Date": report.date,

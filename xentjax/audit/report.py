@@ -34,7 +34,7 @@ class Report:
         data: the name of the data.
         data_sha256: the hash of the data.
         sizes: how much of what each split holds, such as "training rows" → 1259.
-        parameters: how many numbers were trained.
+        parameters: how many numbers were trained, or None where that is not known.
         versions: package → version, of the audit.
         device: what it ran on.
         seeds: what it is for → seed, such as "training" → 0.
@@ -50,7 +50,7 @@ class Report:
     data: str
     data_sha256: str
     sizes: Mapping[str, int]
-    parameters: int
+    parameters: int | None
     versions: Mapping[str, str]
     device: str
     seeds: Mapping[str, int]

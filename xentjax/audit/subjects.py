@@ -1,11 +1,13 @@
-"""Subjects of runs: what an audit may ask of a trained model, made of what was read from disk."""
+"""Subjects: made of a run that was read from disk, and what a report says of any of them."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from xentjax.audit.classifier import Classifier, Rows
 from xentjax.audit.language_model import LanguageModel
@@ -78,6 +80,37 @@ def model_name(trained: TrainedClassifier | TrainedLanguage) -> str:
     if isinstance(trained, TrainedLanguage):
         return "GPT"
     return "CNN" if isinstance(trained.config, ImageConfig) else "MLP"
+
+
+def split_sizes(subject: Classifier | LanguageModel) -> dict[str, int]:
+    """How much each split holds, such as "training rows" → 1259."""
+    unit = "tokens" if isinstance(subject, LanguageModel) else "rows"
+    return {
+        f"{'training' if name == 'train' else name} {unit}": len(arrays[-1])
+        for name, arrays in _splits(subject).items()
+    }
+
+
+def subject_sha256(subject: Classifier | LanguageModel) -> str:
+    """A hash of all data of a subject: shapes, dtypes and bytes of every split."""
+    found = hashlib.sha256()
+    for name, arrays in _splits(subject).items():
+        for array in map(np.asarray, arrays):
+            found.update(f"{name} {array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def count_parameters(model: Any) -> int:
+    """How many numbers of an nnx model are trained."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def _splits(subject: Classifier | LanguageModel) -> dict[str, tuple[np.ndarray, ...]]:
+    if isinstance(subject, LanguageModel):
+        return {name: (tokens,) for name, tokens in subject.tokens.items()}
+    rows = {"train": subject.train, "validation": subject.validation, "test": subject.test}
+    return {name: (part.features, part.labels) for name, part in rows.items()}
 
 
 def _learning_rate(trained: TrainedClassifier) -> float:

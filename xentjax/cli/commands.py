@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _asks_for_subjects(words: Sequence[str]) -> bool:
     """Whether a command stands alone; one without subjects has options to list, and does."""
-    if words[1:] and words[0] in COMMANDS and COMMANDS[words[0]].config:
+    if words[0] in COMMANDS and COMMANDS[words[0]].config:
         return False
     return words[1:] == [] or (len(words) == 2 and words[1] in _HELP)
 

@@ -83,12 +83,14 @@ DangerKey: TypeAlias = Literal[
 class AuditRun:
     """Audit a finished run: overfitting, overconfidence, bias, bad data, leaks and fragility.
 
-    The report lands beside the run's files: audit.html to read and send, audit.json for programs.
+    It takes two to three minutes on two cores. The report lands beside the run's files: audit.html
+    to read and send, audit.json for programs; a part of it, by --only or --quick, has a name of its
+    own, such as audit-fairness.html.
     """
 
     run: tyro.conf.Positional[Path]
     """The run's directory, such as runs/digits."""
-    only: tuple[DangerKey, ...] = ()
+    only: tuple[Literal["all", DangerKey], ...] = ("all",)
     """Look for these dangers alone; privacy is of classifiers, memorization of language models."""
     quick: bool = False
     """Fewer repetitions where models are trained anew; intervals become wider."""

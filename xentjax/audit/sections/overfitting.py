@@ -11,7 +11,6 @@ from xentjax.audit.heads import OVERFITTING
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.overfitting import (
     Generalization,
-    Outcomes,
     References,
     generalization,
     outcomes,
@@ -57,10 +56,10 @@ def overfitting_section(
     if refusal is not None:
         return refusal
     tell("overfitting: scores by split")
-    scored = [outcomes(part.logits, part.labels) for part in parts]
-    broken = _broken(scored)
+    broken = _broken([part.logits.sum(axis=1) for part in parts])
     if broken is not None:
         return broken
+    scored = [outcomes(part.logits, part.labels) for part in parts]
     references = reference_losses(subject.train.labels, classes=subject.train.logits.shape[1])
     found = generalization(*scored, references=references, seed=seed)
     section = split_section(found, fit_verdict(found), _ROWS, OVERFITTING)
@@ -102,7 +101,7 @@ def language_overfitting_section(
                 subject.model, subject.tokens[name], block=subject.block, most=most_passages
             )
         )
-    broken = _broken(scored)
+    broken = _broken([split.losses for split in scored])
     if broken is not None:
         return broken
     train, classes = subject.tokens["train"], subject.tokenizer.vocab_size
@@ -157,11 +156,10 @@ def _unmeasured(reason: str, remedy: str) -> Section:
     )
 
 
-def _broken(scored: list[Outcomes]) -> Section | None:
-    """Losses that are infinite or no numbers have no mean; they are the finding."""
+def _broken(scores: list[np.ndarray]) -> Section | None:
+    """Scores that are infinite or no numbers have no mean; they are the finding."""
     bad = {
-        name: int(np.sum(~np.isfinite(split.losses)))
-        for name, split in zip(_SPLITS, scored, strict=True)
+        name: int(np.sum(~np.isfinite(split))) for name, split in zip(_SPLITS, scores, strict=True)
     }
     if not sum(bad.values()):
         return None
