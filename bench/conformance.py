@@ -19,7 +19,7 @@ from rich.progress import track
 from bench.cases import CASES
 from bench.cases.case import LossCase
 from bench.document import between
-from bench.losses import DOCUMENT
+from bench.loss_table import DOCUMENT
 from bench.situations import SITUATIONS
 
 RESULTS = Path(__file__).parent / "results" / "conformance.json"

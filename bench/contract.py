@@ -5,6 +5,7 @@ not named are kept. The slow tests check the same; this writes down what they fi
 """
 
 import argparse
+import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from rich.progress import track
 
 from bench.cases import CASES, FAMILIES
 from bench.document import between
-from bench.losses import DOCUMENT, parse_name
+from bench.loss_table import DOCUMENT
 from xentjax.testing import assert_loss_contract
 from xentjax.testing.contract import CLAUSES
 
@@ -52,6 +53,13 @@ def _reasons(left_out: Mapping[str, str]) -> str:
     for clause, why in left_out.items():
         clauses.setdefault(why, []).append(f"`{clause}`")
     return "; ".join(f"{', '.join(names)}: {why}" for why, names in clauses.items()) or "–"
+
+
+def parse_name(text: str) -> str:
+    if text not in CASES:
+        close = difflib.get_close_matches(text, CASES, n=3)
+        raise argparse.ArgumentTypeError(f"no loss is called {text!r}; near it: {close}")
+    return text
 
 
 def main() -> None:

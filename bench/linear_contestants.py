@@ -1,6 +1,6 @@
 """Who takes part in `bench.linear` and is traced by JAX: each with the loss of a linear head.
 
-A contestant is `(fn, args)`. For value and gradients its result is (loss, (d hidden, d weight)),
+For value and gradients its result is (loss, (d hidden, d weight)),
 whoever made it, so that one check against float64 fits all. The floor is the matrix products
 alone, in the dtype of the model, their logits written to memory as a dense path would write them.
 """
@@ -16,13 +16,14 @@ import optax
 from jax import lax
 
 import xentjax
+from bench.lineup import Contestant, floor, ours, peer, variant
 from xentjax.fused import plan
 from xentjax.fused.cases import Case
 
-Entries = dict[str, tuple[Any, tuple]]
+Lineup = dict[str, Contestant]
 Loss = Callable[..., jax.Array]
 
-XENTJAX, PER_TOKEN, OPTAX = "xentjax", "xentjax, per token", "optax dense"
+XENTJAX, OPTAX = "xentjax", "optax dense"
 THREE_PRODUCTS, ONE_PRODUCT = "three bare products", "one bare product"
 
 
@@ -58,14 +59,18 @@ def random_tangents(case: Case, dtype: Any) -> tuple[jax.Array, jax.Array]:
 # --- losses -----------------------------------------------------------------------------------
 
 
-def xentjax_loss(hidden, weight, labels, *, tile=None) -> jax.Array:
-    return xentjax.linear_cross_entropy(hidden, weight, labels, tile=tile)
+def xentjax_loss(hidden, weight, labels, *, tile=None, reduction="mean") -> jax.Array:
+    return xentjax.linear_cross_entropy(hidden, weight, labels, tile=tile, reduction=reduction)
+
+
+def optax_token_losses(hidden, weight, labels) -> jax.Array:
+    # A 16-bit model's logits are widened, as language models do: XLA fuses the conversion.
+    logits = (hidden @ weight).astype(jnp.float32)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 def optax_loss(hidden, weight, labels) -> jax.Array:
-    # A 16-bit model's logits are widened, as language models do: XLA fuses the conversion.
-    logits = (hidden @ weight).astype(jnp.float32)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    return optax_token_losses(hidden, weight, labels).mean()
 
 
 def tokamax_loss(hidden, weight, labels, *, implementation: str) -> jax.Array:
@@ -82,14 +87,14 @@ def gradients(loss: Loss) -> Callable[..., Any]:
     return jax.value_and_grad(loss, argnums=(0, 1))
 
 
-def per_token_gradients(hidden, weight, labels, cotangents) -> Any:
+def token_gradients(loss: Loss) -> Callable[..., Any]:
     """Losses of each token and both gradients, with cotangents unknown to the forward pass."""
 
-    def losses(hidden, weight):
-        return xentjax.linear_cross_entropy(hidden, weight, labels, reduction="none")
+    def both(hidden, weight, labels, cotangents):
+        values, pull = jax.vjp(lambda h, w: loss(h, w, labels), hidden, weight)
+        return values, pull(cotangents)
 
-    values, pull = jax.vjp(losses, hidden, weight)
-    return values, pull(cotangents)
+    return both
 
 
 def directional(loss: Loss) -> Callable[..., Any]:
@@ -138,37 +143,51 @@ def neighbour_tiles(case: Case, dtype: Any) -> tuple[int, ...]:
     return tuple(rows for rows in (tile // 2, min(2 * tile, case.n)) if rows not in (0, tile))
 
 
-def training(inputs: Inputs, tiles: tuple[int, ...] = (), tokamax: bool = True) -> Entries:
+def training(inputs: Inputs, tiles: tuple[int, ...] = ()) -> Lineup:
     """Value and both gradients."""
-    ours: dict[str, Loss] = {XENTJAX: xentjax_loss}
-    ours |= {f"xentjax, tile {tile}": partial(xentjax_loss, tile=tile) for tile in tiles}
-    others: dict[str, Loss] = {OPTAX: optax_loss}
-    if tokamax and find_spec("tokamax"):
-        for implementation in ("xla", "chunked_xla"):
-            name = f"tokamax {implementation}"
-            others[name] = partial(tokamax_loss, implementation=implementation)
+    arrays = inputs.arrays
+    others = {f"tile {tile}": partial(xentjax_loss, tile=tile) for tile in tiles}
     return {
-        **{name: (gradients(loss), inputs.arrays) for name, loss in ours.items()},
-        PER_TOKEN: (per_token_gradients, tuple(inputs)),
-        **{name: (gradients(loss), inputs.arrays) for name, loss in others.items()},
-        THREE_PRODUCTS: (three_products, inputs[:2]),
+        XENTJAX: ours(gradients(xentjax_loss), arrays),
+        **{name: variant(gradients(loss), arrays) for name, loss in others.items()},
+        OPTAX: peer(gradients(optax_loss), arrays),
+        **{name: peer(gradients(loss), arrays) for name, loss in _tokamax_losses().items()},
+        THREE_PRODUCTS: floor(three_products, inputs[:2]),
     }
 
 
-def forward(inputs: Inputs) -> Entries:
+def per_token(inputs: Inputs) -> Lineup:
+    """Losses of each token, and both gradients for cotangents that come afterwards."""
+    return {
+        XENTJAX: ours(token_gradients(partial(xentjax_loss, reduction="none")), tuple(inputs)),
+        OPTAX: peer(token_gradients(optax_token_losses), tuple(inputs)),
+        THREE_PRODUCTS: floor(three_products, inputs[:2]),
+    }
+
+
+def forward(inputs: Inputs) -> Lineup:
     """The value alone."""
     return {
-        XENTJAX: (xentjax_loss, inputs.arrays),
-        OPTAX: (optax_loss, inputs.arrays),
-        ONE_PRODUCT: (one_product, inputs[:2]),
+        XENTJAX: ours(xentjax_loss, inputs.arrays),
+        OPTAX: peer(optax_loss, inputs.arrays),
+        ONE_PRODUCT: floor(one_product, inputs[:2]),
     }
 
 
-def along_tangents(inputs: Inputs, tangents: tuple, transform: Callable[[Loss], Any]) -> Entries:
+def along_tangents(inputs: Inputs, tangents: tuple, transform: Callable[[Loss], Any]) -> Lineup:
     """`directional` or `hessian_vector` of each loss."""
     arguments = inputs.arrays + tangents
     return {
-        XENTJAX: (transform(xentjax_loss), arguments),
-        OPTAX: (transform(optax_loss), arguments),
-        THREE_PRODUCTS: (three_products, inputs[:2]),
+        XENTJAX: ours(transform(xentjax_loss), arguments),
+        OPTAX: peer(transform(optax_loss), arguments),
+        THREE_PRODUCTS: floor(three_products, inputs[:2]),
+    }
+
+
+def _tokamax_losses() -> dict[str, Loss]:
+    if not find_spec("tokamax"):
+        return {}
+    return {
+        f"tokamax {implementation}": partial(tokamax_loss, implementation=implementation)
+        for implementation in ("xla", "chunked_xla")
     }

@@ -10,9 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import jax
-
-from bench.linear_contestants import Entries, Inputs
+from bench.linear_contestants import Inputs
+from bench.lineup import Contestant, peer
 from xentjax.timing import Plain
 
 DENSE, CHUNKED = "torch dense", "torch chunked"
@@ -23,20 +22,6 @@ KERNELS = {
 }
 
 
-def torch_note(platform: str) -> str:
-    """What of torch's side takes part on "cpu" or "gpu", and why the rest does not."""
-    if not find_spec("torch"):
-        return "torch is not installed: pip install 'xentjax[bench]' adds it to the tables"
-    import torch  # pyright: ignore[reportMissingImports] (an extra, asked for by find_spec)
-
-    if platform == "cpu":
-        return f"torch runs on {torch.get_num_threads()} threads; Liger and CCE need CUDA"
-    if not torch.cuda.is_available():
-        return "torch cannot use this GPU (a CPU build?): torch, Liger and CCE are left out"
-    missing = [name for name, (module, _) in KERNELS.items() if not _installed(module)]
-    return f"not installed: {', '.join(missing)}" if missing else "torch, Liger and CCE take part"
-
-
 def torch_runs_on(platform: str) -> bool:
     if not find_spec("torch"):
         return False
@@ -45,7 +30,9 @@ def torch_runs_on(platform: str) -> bool:
     return platform == "cpu" or (platform == "gpu" and torch.cuda.is_available())
 
 
-def torch_training(inputs: Inputs, platform: str, dense_only: bool = False) -> Entries:
+def torch_training(
+    inputs: Inputs, platform: str, dense_only: bool = False
+) -> dict[str, Contestant]:
     """Value and both gradients, by every path that can run here; none without torch."""
     if not torch_runs_on(platform):
         return {}
@@ -56,34 +43,16 @@ def torch_training(inputs: Inputs, platform: str, dense_only: bool = False) -> E
                 losses[name] = getattr(import_module(module), function)
     arguments = _tensors(inputs, requires_grad=True)
     return {
-        name: (Plain(partial(_value_and_gradients, loss), _wait(platform)), arguments)
+        name: peer(Plain(partial(_value_and_gradients, loss), _wait(platform)), arguments)
         for name, loss in losses.items()
     }
 
 
-def torch_forward(inputs: Inputs, platform: str) -> Entries:
+def torch_forward(inputs: Inputs, platform: str) -> dict[str, Contestant]:
     """The value alone."""
     if not torch_runs_on(platform):
         return {}
-    return {DENSE: (Plain(_dense, _wait(platform)), _tensors(inputs, requires_grad=False))}
-
-
-def cuda_temp_bytes(entries: Entries) -> dict[str, int]:
-    """Peak bytes of each torch contestant on CUDA beyond what it was given and what it returns."""
-    import torch  # pyright: ignore[reportMissingImports]
-
-    found = {}
-    for name, (fn, args) in entries.items():
-        if not isinstance(fn, Plain):
-            continue
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        result = fn.fn(*args)
-        torch.cuda.synchronize()
-        held = sum(x.numel() * x.element_size() for x in jax.tree.leaves(result))
-        found[name] = torch.cuda.max_memory_allocated() - before - held
-    return found
+    return {DENSE: peer(Plain(_dense, _wait(platform)), _tensors(inputs, requires_grad=False))}
 
 
 def _dense(hidden: Any, weight: Any, labels: Any) -> Any:

@@ -112,35 +112,3 @@ def torch_name(name: str) -> str:
     name = name.replace("attention.qkv", "qkv").replace("attention.out", "attention_out")
     name = name.replace(".kernel", ".weight").replace(".scale", ".weight")
     return "embedding.weight" if name == "embedding" else name
-
-
-def make_torch_step(
-    model: TorchGPT, *, learning_rate: float, betas: tuple[float, float], weight_decay: float
-) -> Callable[[np.ndarray, np.ndarray], list[float]]:
-    """The training loop of a torch user: AdamW with torch's defaults, gradients set to None.
-
-    Args:
-        model: trained in place.
-        learning_rate: constant.
-        betas: of AdamW.
-        weight_decay: on every parameter, as optax does without a mask.
-
-    Returns:
-        `(tokens, labels) → losses`, both `[steps, B, T]`: one optimizer step a batch.
-    """
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay
-    )
-
-    def step(tokens: np.ndarray, labels: np.ndarray) -> list[float]:
-        losses = []
-        for inputs, targets in zip(torch.from_numpy(tokens), torch.from_numpy(labels), strict=True):
-            logits = model(inputs)
-            loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        return torch.stack(losses).tolist()
-
-    return step

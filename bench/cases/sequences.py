@@ -10,9 +10,11 @@ from bench.cases.case import LossCase, normal
 from xentjax.losses.ctc import ctc_loss
 
 
-def _spoken(rng: np.random.Generator, n: int, classes: int) -> tuple[np.ndarray, ...]:
+def spoken(
+    rng: np.random.Generator, n: int, classes: int, frames: int | None = None
+) -> tuple[np.ndarray, ...]:
     """Logits [n, T, C], labels [n, L] without the blank 0, and a length of each for every row."""
-    frames = min(200, classes**2 // 2)
+    frames = min(200, classes**2 // 2) if frames is None else frames
     letters = max(2, frames // 5)
     labels = rng.integers(1, classes, (n, letters), dtype=np.int32)
     # Twice as many frames as labels always suffice.
@@ -39,6 +41,6 @@ def _torch_ctc(logits: Any, labels: Any, frame_lengths: Any, label_lengths: Any)
 
 CASES: dict[str, LossCase] = {
     "CTC": LossCase(
-        ctc_loss, _spoken, {"event_dims": 2}, optax=_optax_ctc, torch=_torch_ctc, size=(16, 64)
+        ctc_loss, spoken, {"event_dims": 2}, optax=_optax_ctc, torch=_torch_ctc, size=(16, 64)
     ),
 }

@@ -8,13 +8,15 @@ import pytest
 from bench.linear_check import errors, failures, truth
 from bench.linear_contestants import (
     OPTAX,
-    PER_TOKEN,
     XENTJAX,
     gradients,
+    neighbour_tiles,
     optax_loss,
     random_inputs,
     training,
 )
+from bench.lineup import ours
+from xentjax.fused import plan
 from xentjax.fused.cases import Case
 
 CASE, TILE = Case(23, 8, 37), 8
@@ -44,7 +46,7 @@ def test_truth_is_the_dense_definition_differentiated_by_jax(inputs, x64):
 
 def test_every_contestant_is_close_to_the_truth(inputs):
     found = errors(training(inputs, (TILE,)), inputs)
-    assert set(found) >= {XENTJAX, f"xentjax, tile {TILE}", PER_TOKEN, OPTAX}
+    assert set(found) >= {XENTJAX, f"tile {TILE}", OPTAX}
     # Sums of at most 37 float32 terms: 64 eps.
     assert max(max(each) for each in found.values()) < 8e-6
     assert failures(found, jnp.float32) == []
@@ -54,8 +56,15 @@ def test_a_wrong_contestant_is_named_with_the_part_that_is_wrong(inputs):
     def twice(*arrays):
         return 2 * optax_loss(*arrays)
 
-    entries = training(inputs) | {XENTJAX: (gradients(twice), inputs.arrays)}
+    entries = training(inputs) | {XENTJAX: ours(gradients(twice), inputs.arrays)}
     wrong = failures(errors(entries, inputs), jnp.float32)
     assert [sentence.split(" 1.0e+00")[0] for sentence in wrong] == [
         f"xentjax: error of {part}" for part in ("value", "hidden", "weight")
     ]
+
+
+def test_neighbour_tiles_differ_from_the_planned_one():
+    case = Case(2048, 512, 32768)
+    tile = plan(*case).tile
+    assert neighbour_tiles(case, jnp.float32) == (tile // 2, 2 * tile)
+    assert neighbour_tiles(Case(1, 8, 37), jnp.float32) == ()

@@ -3,16 +3,18 @@
 import json
 
 import numpy as np
-import pytest
 
 import xentjax
-from bench import conformance, contract, losses
+from bench import conformance, contract, loss_table
 from bench.cases import CASES
+from bench.cases.case import LossCase
 from bench.document import between
+from bench.record import RESULTS, Record
 from bench.situations import Situation
 from xentjax.testing.contract import CLAUSES
 
-DOCUMENT = losses.DOCUMENT.read_text("utf-8")
+DOCUMENT = loss_table.DOCUMENT.read_text("utf-8")
+TIMES = Record.read(RESULTS / "losses.json")
 
 
 def kept(module):
@@ -31,7 +33,7 @@ def test_tables_are_made_from_the_figures():
         "contract": contract.table(kept(contract)),
         "agreement": conformance.agreement_table(figures["agreement"]),
         "differences": conformance.difference_table(figures["differences"]),
-        "time": losses.markdown(kept(losses)),
+        "time": loss_table.markdown(TIMES),
     }.items():
         assert between(DOCUMENT, name, table) == DOCUMENT, f"run the bench that makes {name!r}"
 
@@ -42,7 +44,7 @@ def test_every_case_was_examined_timed_and_compared():
     for name, case in CASES.items():
         assert sorted([*found[name]["kept"], *found[name]["left_out"]]) == sorted(CLAUSES)
         assert set(case.contract.get("leave_out", ())) <= set(found[name]["left_out"])
-    assert set(kept(losses)["losses"]) == set(CASES)
+    assert {contest.case for contest in TIMES.contests} | set(TIMES.failed) == set(CASES)
     with_peer = {name for name, case in CASES.items() if case.optax is not None}
     assert set(kept(conformance)["agreement"]) == with_peer
 
@@ -50,7 +52,7 @@ def test_every_case_was_examined_timed_and_compared():
 def test_a_difference_between_two_losses_is_found():
     case = CASES["squared error"]
     worst = conformance.agreement(
-        losses.LossCase(case.loss, case.draw, case.contract, optax=lambda x, y: 2 * (x - y) ** 2),
+        LossCase(case.loss, case.draw, case.contract, optax=lambda x, y: 2 * (x - y) ** 2),
         draws=3,
     )
     assert worst["value"] > 0.3
@@ -64,11 +66,3 @@ def test_a_situation_tells_figures_and_errors():
 
     row = Situation("a", "b", refuse, lambda: np.array([0.5, np.nan])).measured()
     assert row == {"loss": "a", "input": "b", "optax": "ValueError", "xentjax": "[0.5, NaN]"}
-
-
-@pytest.mark.parametrize(("ratio", "named"), [(1.19, {}), (1.25, {"slow": 1.25})])
-def test_a_loss_above_the_bar_is_named(ratio, named):
-    figures = {
-        "losses": {"slow": {"ratios": {"optax": {"median": ratio}}}, "alone": {"ratios": {}}}
-    }
-    assert losses.slower_than_the_bar(figures) == named

@@ -1,35 +1,31 @@
 """A sweep beside two plain Python loops: one compiles each configuration, one compiles once.
 
-Run `python -m bench.sweep`. Each contestant trains the same configurations of a small MLP on the
-digits (learning rate and weight decay drawn, all else equal) and validates them. All compile anew
-in every round, and compilation and running are told apart. The loop that compiles each
-configuration is timed on a few of them and scaled up, for its programs are all alike.
+Each contestant trains the same configurations of a small MLP on the digits (learning rate and
+weight decay drawn, all else equal) and validates them. All compile anew in every round. The loop
+that compiles each configuration is timed on a few of them and scaled up, for its programs are all
+alike. What compilation takes of it is in the note.
 
-What to expect: on two CPU cores the sweep runs no faster than the loop that compiles once, and its
-program is larger, for it also draws the weights (the loops draw theirs outside, already compiled):
-the loop that compiles once is the fastest here. The gain over the usual loop is one compilation in
-place of many; running side by side pays on an accelerator that one small model leaves idle.
-
-The learning-rate finder is timed beside an ordinary training of as many steps.
+The learning-rate finder is timed beside an ordinary training of as many steps, its floor.
 """
 
-import argparse
 import dataclasses
 import functools
-import json
+import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
+from bench.alternation import alternate
+from bench.contest import FLOOR, OURS, PEER, Contest, Role
+from bench.effort import Effort
+from bench.heat import Heat
+from bench.lineup import DisagreementError
 from xentjax.data import batches, load_digits, stratified_split
 from xentjax.models import MLP, MLPConfig
 from xentjax.optim import adamw
@@ -37,7 +33,6 @@ from xentjax.search.finder import lr_find
 from xentjax.search.space import LogUniform, random_search
 from xentjax.search.sweeping import sweep
 from xentjax.search.trials import Trial
-from xentjax.timing import Environment
 from xentjax.train import (
     Totals,
     TrainState,
@@ -51,7 +46,8 @@ from xentjax.train import (
 CONFIG = MLPConfig(in_features=64, hidden_features=(32,))
 SPACE = {"rate": LogUniform(1e-3, 1e-1), "decay": LogUniform(1e-4, 1e-1)}
 BATCH_SIZE, FINDER_STEPS = 64, 100
-SWEEP, ONCE, EACH = "sweep", "compile once", "compile each"
+TRIALS, STEPS, TIMED, ROUNDS = 32, 200, 2, 3
+SWEEP, ONCE, EACH = "sweep", "a loop that compiles once", "a loop that compiles each"
 FINDER, TRAINING = "lr_find", "training"
 
 Arrays = dict[str, np.ndarray]
@@ -64,12 +60,12 @@ class Cost:
     Attributes:
         compile_seconds: tracing included.
         run_seconds: the rest: initialization, steps, validation, the way to and from Python.
-        best_nats: the best validation loss, the same for all but for rounding; None for the finder.
+        nats: validation losses: the best of a sweep, of each trial of a loop, none of the finder.
     """
 
     compile_seconds: float
     run_seconds: float
-    best_nats: float | None = None
+    nats: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -96,6 +92,63 @@ class Job:
     def validation(self) -> Arrays:
         """[K, B, …], padded and masked."""
         return stack_batches(padded_batches(self.held_out, batch_size=BATCH_SIZE))
+
+
+Contestants = Mapping[str, tuple[Role, Callable[[], Cost]]]
+
+
+def heats(effort: Effort) -> Iterator[Heat]:
+    del effort  # `hold` gets its own
+    job = load_job(TRIALS, STEPS)
+    make_model()  # compiles the eager drawing of weights, which no contestant is to pay for
+    searches: Contestants = {
+        SWEEP: (OURS, partial(run_sweep, job)),
+        ONCE: (PEER, partial(run_loop_once, job)),
+        EACH: (PEER, partial(run_loop_each, job, TIMED)),
+    }
+    case = f"{TRIALS} trials of {STEPS} steps"
+    yield Heat("hyperparameter search", case, partial(hold, searches))
+    finders: Contestants = {
+        FINDER: (OURS, partial(run_finder, job)),
+        TRAINING: (FLOOR, partial(run_training, job)),
+    }
+    yield Heat("learning-rate finder", f"{FINDER_STEPS} steps", partial(hold, finders))
+
+
+def hold(contestants: Contestants, heat: Heat, effort: Effort) -> Contest:
+    """Seconds from first to last, compilation included."""
+    checked = agreement({name: run() for name, (_, run) in contestants.items()})
+    compiling: dict[str, list[float]] = {name: [] for name in contestants}
+
+    def sampled(name: str, run: Callable[[], Cost]) -> float:
+        cost = run()
+        compiling[name].append(cost.compile_seconds)
+        return cost.seconds
+
+    samplers = {
+        name: (role, partial(sampled, name, run)) for name, (role, run) in contestants.items()
+    }
+    entries = alternate(samplers, effort.rounds or (3 if effort.full else 1) * ROUNDS)
+    medians = {name: statistics.median(seconds) for name, seconds in compiling.items()}
+    shares = [f"{name} {median:.2f} s" for name, median in medians.items() if median]
+    note = f"compilation: {', '.join(shares)}" if shares else "compilation included"
+    return Contest(heat.table, heat.case, entries, checked=checked, note=note)
+
+
+def agreement(costs: Mapping[str, Cost]) -> str | None:
+    """What was found equal.
+
+    Raises:
+        DisagreementError: losses differ by more than the rounding of a training.
+    """
+    if SWEEP not in costs:
+        return None
+    each = costs[ONCE].nats
+    differences = [abs(costs[SWEEP].nats[0] / min(each) - 1)]
+    differences += [abs(a / b - 1) for a, b in zip(costs[EACH].nats, each, strict=False)]
+    if not max(differences) < 1e-3:
+        raise DisagreementError(f"validation losses differ by {max(differences):.1e}")
+    return f"validation losses differ by at most {max(differences):.1e}"
 
 
 def load_job(trials: int, steps: int) -> Job:
@@ -130,7 +183,7 @@ def run_sweep(job: Job) -> Cost:
     return Cost(
         result.compile_seconds,
         result.seconds - result.compile_seconds,
-        result.best.validation_nats,
+        (result.best.validation_nats,),
     )
 
 
@@ -153,7 +206,7 @@ def run_loop_once(job: Job) -> Cost:
         fresh = template.copy()
         losses.append(_nats(program(fresh.params, fresh.rest, rate, decay, *data)))
     seconds = time.perf_counter() - began
-    return Cost(program.compile_seconds, seconds - program.compile_seconds, min(losses))
+    return Cost(program.compile_seconds, seconds - program.compile_seconds, tuple(losses))
 
 
 def run_loop_each(job: Job, timed: int) -> Cost:
@@ -170,7 +223,7 @@ def run_loop_each(job: Job, timed: int) -> Cost:
         losses.append(_nats(score(state, data[1])))
         compiling += step.compile_seconds + score.compile_seconds
     seconds, scale = time.perf_counter() - began, len(job.trials) / timed
-    return Cost(scale * compiling, scale * (seconds - compiling), min(losses))
+    return Cost(scale * compiling, scale * (seconds - compiling), tuple(losses))
 
 
 def run_finder(job: Job) -> Cost:
@@ -221,80 +274,3 @@ def _validate(objective: Any, state: TrainState, validation: Any) -> dict[str, A
 
 def _nats(metrics: Mapping[str, Any]) -> float:
     return Totals.from_metrics(jax.device_get(metrics)).loss_nats
-
-
-def time_rounds(
-    contestants: Mapping[str, Callable[[], Cost]], rounds: int, console: Console
-) -> dict[str, list[Cost]]:
-    """Every contestant once a round, each round beginning with another."""
-    costs: dict[str, list[Cost]] = {name: [] for name in contestants}
-    names = list(contestants)
-    for number in range(rounds):
-        console.print(f"[dim]round {number + 1} of {rounds} …[/dim]")
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            costs[name].append(contestants[name]())
-    return costs
-
-
-def cost_table(title: str, costs: Mapping[str, Sequence[Cost]], baseline: str) -> Table:
-    """Medians over the rounds; the ratio is taken round by round, with its range."""
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0)
-    for column in ("", "compile s", "run s", "total s", f"× {baseline}", "range", "best nats"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, rounds in costs.items():
-        parts = [
-            [getattr(cost, part) for cost in rounds]
-            for part in ("compile_seconds", "run_seconds", "seconds")
-        ]
-        ratios = [a.seconds / b.seconds for a, b in zip(rounds, costs[baseline], strict=True)]
-        nats = rounds[-1].best_nats
-        table.add_row(
-            name,
-            *(f"{np.median(part):.2f}" for part in parts),
-            f"{np.median(ratios):.2f}",
-            f"{min(ratios):.2f}–{max(ratios):.2f}",
-            "–" if nats is None else f"{nats:.4f}",
-        )
-    return table
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--trials", type=int, default=32, help="configurations (32)")
-    parser.add_argument("--steps", type=int, default=200, help="optimizer steps of each (200)")
-    parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (3)")
-    parser.add_argument("--timed", type=int, default=2, help="of the loop that compiles each (2)")
-    parser.add_argument("--json", type=Path, help="where the figures go, if anywhere")
-    options, console = parser.parse_args(), Console()
-    job = load_job(options.trials, options.steps)
-    make_model()  # compiles the eager drawing of weights, which no contestant is to pay for
-    environment = Environment.of(jnp.zeros(1), packages=("flax", "optax"))
-    console.print(str(environment), highlight=False, markup=False)
-    searches = {
-        SWEEP: lambda: run_sweep(job),
-        ONCE: lambda: run_loop_once(job),
-        EACH: lambda: run_loop_each(job, min(options.timed, options.trials)),
-    }
-    finders = {FINDER: lambda: run_finder(job), TRAINING: lambda: run_training(job)}
-    search_costs = time_rounds(searches, options.rounds, console)
-    finder_costs = time_rounds(finders, options.rounds, console)
-    title = f"{options.trials} trials of {options.steps} steps; {EACH}: {options.timed}, scaled up"
-    console.print(cost_table(title, search_costs, ONCE))
-    console.print(cost_table(f"{FINDER_STEPS} steps, compilation included", finder_costs, TRAINING))
-    if options.json is not None:
-        figures = {
-            "environment": dataclasses.asdict(environment),
-            "trials": options.trials,
-            "steps": options.steps,
-            "timed": options.timed,
-            "costs": {
-                name: [dataclasses.asdict(cost) for cost in rounds]
-                for name, rounds in {**search_costs, **finder_costs}.items()
-            },
-        }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,27 @@
+"""CTC, value and gradient, as batch, frames, labels and classes grow.
+
+The inputs are those of the family's case: logits [N, T, C] with frames and labels of a length of
+their own. optax takes paddings in place of lengths, torch log-probabilities with time first; both
+conversions are part of their run, as their users must do them too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+from bench.cases.sequences import CASES, spoken
+from bench.effort import Effort
+from bench.heat import Heat
+from bench.lineup import TimedLineup
+from bench.losses import lineup
+
+# N, T, C: a phoneme recogniser, letters of long utterances, a batch, word pieces.
+SHAPES = ((16, 100, 64), (8, 800, 32), (64, 200, 32), (8, 200, 1024))
+FULL = ((32, 1600, 32), (16, 400, 4096))
+
+
+def heats(effort: Effort) -> Iterator[Heat]:
+    for n, frames, classes in SHAPES + (FULL if effort.full else ()):
+        case = replace(CASES["CTC"], draw=partial(spoken, frames=frames), size=(n, classes))
+        hold = TimedLineup(partial(lineup, case), budget=4.0)
+        yield Heat("value and gradient, N x T x C", f"{n}x{frames}x{classes}", hold)
