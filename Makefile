@@ -31,7 +31,8 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 # torch is a contestant in the benchmarks and an oracle in some tests, never a dependency.
-setup-bench: $(VENV)/.bench-$(PYVER)
+setup-# All benches with what fits a quarter of an hour, each in a process of its own, then the report.
+bench: $(VENV)/.bench-$(PYVER)
 
 $(VENV)/.bench-$(PYVER): $(READY)
 	@$(PIP) -e '.[dev,bench]'
@@ -73,13 +74,9 @@ notebooks: $(READY)
 check-notebooks: $(READY)
 	@$(RUN) pytest --nbmake -p no:cacheprovider -o addopts= -o filterwarnings= notebooks/*.ipynb
 
+# All benches with what fits a quarter of an hour, each in a process of its own, then the report.
 bench: $(VENV)/.bench-$(PYVER)
-	@$(RUN) bench.dense
-	@$(RUN) bench.train
-	@$(RUN) bench.sweep --json bench/results/sweep.json
-	@$(RUN) bench.linear
-	@$(RUN) bench.losses
-	@$(RUN) bench.conformance
+	@$(RUN) bench all
 
 clean:
 	rm -rf $(VENV)

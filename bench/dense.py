@@ -40,7 +40,7 @@ def heats(effort: Effort) -> Iterator[Heat]:
     del effort  # every shape is quick
     for task in (VALUE_AND_GRADIENT, VALUE):
         for shape in SHAPES:
-            yield Heat(task, str(shape), TimedLineup(partial(lineup, shape, task), budget=5.0))
+            yield Heat(task, str(shape), TimedLineup(partial(lineup, shape, task), budget=3.0))
 
 
 def xentjax_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -71,9 +71,10 @@ def planned_memory(case: Case, heat: Heat, effort: Effort) -> Contest:
     within = partial(xentjax_loss, tile=plan(*case, memory_budget=BUDGET))
     losses: dict[str, tuple[Role, Any]] = {
         XENTJAX: (OURS, gradients(xentjax_loss)),
-        BUDGETED: (VARIANT, gradients(within)),
         OPTAX: (PEER, gradients(optax_loss)),
     }
+    if "with V" in heat.table:  # a tile grows with V, not with N: here a budget makes a difference
+        losses[BUDGETED] = (VARIANT, gradients(within))
     entries = [
         Entry(name, role, (float(temp_bytes(fn, case)),)) for name, (role, fn) in losses.items()
     ]

@@ -29,7 +29,8 @@ from xentjax.fused.cases import CPU, Case
 
 DTYPE = "float32"
 # As the shapes of `xentjax.fused.cases.CPU` with fewer tokens: a run takes one or two seconds.
-BRIEF = (Case(1024, 512, 32768), Case(1024, 768, 50257), Case(256, 1024, 128256))
+BRIEF = (Case(1024, 512, 32768), Case(768, 768, 50257), Case(192, 1024, 128256))
+BRIEF_OTHERS = (Case(512, 512, 32768),)
 # Three products beyond this take seconds: no neighbouring tiles, no chunked torch.
 LARGE_FLOPS = 1.5e11
 TRAINING, PER_TOKEN = "value and both gradients", "losses of each token, both gradients"
@@ -40,7 +41,7 @@ def heats(effort: Effort) -> Iterator[Heat]:
     require_accuracy(DTYPE, "cpu")
     shapes = CPU if effort.full else BRIEF
     for case in shapes:
-        yield _heat(TRAINING, case, partial(training_lineup, case), budget=15.0)
+        yield _heat(TRAINING, case, partial(training_lineup, case), budget=10.0)
     others: dict[str, Callable[[Case], Lineup]] = {
         PER_TOKEN: lambda case: per_token(random_inputs(case, DTYPE)),
         FORWARD: forward_lineup,
@@ -48,7 +49,7 @@ def heats(effort: Effort) -> Iterator[Heat]:
         HVP: partial(tangent_lineup, hessian_vector),
     }
     for table, make in others.items():
-        for case in shapes if effort.full else shapes[:1]:
+        for case in shapes if effort.full else BRIEF_OTHERS:
             yield _heat(table, case, partial(make, case), budget=6.0)
 
 

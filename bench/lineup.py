@@ -35,6 +35,8 @@ class Contestant:
     read: Callable[[Any], Any] | None = lambda result: result
 
 
+# A first run beyond this many seconds is not repeated only to tell compilation from the run.
+LONG = 4.0
 Lineup = Mapping[str, Contestant]
 
 
@@ -105,7 +107,8 @@ class TimedLineup:
         ready = prepare(self.make(), self.memory_limit, self.tolerance)
         entries = {name: (each.fn, each.args) for name, each in ready.lineup.items()}
         rounds = effort.rounds_for(ready.seconds, self.budget)
-        found = compare(entries, runs=rounds, warmup=1)
+        # No warm-up: everyone has run, and round orders are random.
+        found = compare(entries, runs=rounds, warmup=0)
         return Contest(
             heat.table,
             heat.case,
@@ -117,7 +120,7 @@ class TimedLineup:
 
 
 def prepare(lineup: Lineup, memory_limit: int | None, tolerance: float) -> Ready:
-    """Runs every contestant twice: once to compile and to compare results, once under the clock.
+    """Runs every contestant: to compile, to compare results, and to see how long a run takes.
 
     Raises:
         DisagreementError: a contestant's result is further from ours than the tolerance.
@@ -128,6 +131,7 @@ def prepare(lineup: Lineup, memory_limit: int | None, tolerance: float) -> Ready
     differences: list[float] = []
     expected, seconds = None, 0.0
     for name, contestant in sorted(lineup.items(), key=lambda item: item[1].role != OURS):
+        began = time.perf_counter()
         try:
             ready, result = _first_run(contestant, memory_limit)
         except Exception as error:  # anything: out of memory, a kernel's assertion, the compiler
@@ -135,14 +139,13 @@ def prepare(lineup: Lineup, memory_limit: int | None, tolerance: float) -> Ready
                 raise CannotRunError(f"{name} cannot run: {_one_line(error)}") from error
             left_out[name] = _one_line(error)
             continue
+        took = time.perf_counter() - began
         if ready.read is not None:
             read = _as_arrays(ready.read(result))
             expected = read if contestant.role == OURS else expected
             differences.append(_checked(name, read, expected, tolerance))
         del result
-        began = time.perf_counter()
-        _run(ready)
-        seconds += time.perf_counter() - began
+        seconds += took if took > LONG else _seconds_of_a_run(ready)
         kept[name] = ready
     order = {name: kept[name] for name in lineup if name in kept}
     largest = max(differences[1:], default=float("nan"))
@@ -156,6 +159,12 @@ def _first_run(contestant: Contestant, memory_limit: int | None) -> tuple[Contes
             _check_memory(jitted.lower(*contestant.args).compile(), memory_limit)
         contestant = Contestant(contestant.role, jitted, contestant.args, contestant.read)
     return contestant, _run(contestant)
+
+
+def _seconds_of_a_run(contestant: Contestant) -> float:
+    began = time.perf_counter()
+    _run(contestant)
+    return time.perf_counter() - began
 
 
 def _run(contestant: Contestant) -> Any:

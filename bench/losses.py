@@ -26,7 +26,7 @@ def heats(effort: Effort) -> Iterator[Heat]:
     for family, cases in FAMILIES.items():
         for name, case in cases.items():
             size = "x".join(map(str, case.size))
-            hold = TimedLineup(partial(lineup, case), budget=1.2, note=size)
+            hold = TimedLineup(partial(lineup, case), budget=0.8, note=size)
             yield Heat(family, name, hold)
 
 

@@ -6,7 +6,7 @@ not under jit. There is no floor: counting, sorting and summing have nothing in 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -45,12 +45,12 @@ class Score(NamedTuple):
 
 def heats(effort: Effort) -> Iterator[Heat]:
     for n, classes in SIZES + (FULL if effort.full else ()):
-        predictions = drawn(n, classes)
         for name, score in SCORES.items():
-            hold = TimedLineup(partial(lineup, score, predictions), budget=1.5)
+            hold = TimedLineup(partial(lineup, score, n, classes), budget=1.5)
             yield Heat(f"{n} examples of {classes} classes", name, hold)
 
 
+@lru_cache(maxsize=1)
 def drawn(n: int, classes: int, seed: int = 0) -> Predictions:
     """Predictions that are better than chance, scores rounded so that some are tied."""
     rng = np.random.default_rng(seed)
@@ -63,7 +63,8 @@ def drawn(n: int, classes: int, seed: int = 0) -> Predictions:
     return Predictions(exponentials / exponentials.sum(1, keepdims=True), labels, scores, events)
 
 
-def lineup(score: Score, predictions: Predictions) -> dict[str, Contestant]:
+def lineup(score: Score, n: int, classes: int) -> dict[str, Contestant]:
+    predictions = drawn(n, classes)
     entries = {"xentjax": ours(score.ours, tuple(jax.device_put(tuple(predictions))))}
     if find_spec("sklearn"):
         entries[SKLEARN] = peer(Plain(score.sklearn), tuple(predictions))

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from bench.alternation import alternate
+from bench.alternation import Samplers, alternate
 from bench.contest import FLOOR, OURS, PEER, Contest, Role
 from bench.effort import Effort
 from bench.heat import Heat
@@ -99,24 +99,32 @@ Contestants = Mapping[str, tuple[Role, Callable[[], Cost]]]
 
 def heats(effort: Effort) -> Iterator[Heat]:
     del effort  # `hold` gets its own
+    case = f"{TRIALS} trials of {STEPS} steps"
+    yield Heat("hyperparameter search", case, partial(hold, searches))
+    yield Heat("learning-rate finder", f"{FINDER_STEPS} steps", partial(hold, finders))
+
+
+def searches() -> Contestants:
     job = load_job(TRIALS, STEPS)
-    make_model()  # compiles the eager drawing of weights, which no contestant is to pay for
-    searches: Contestants = {
+    return {
         SWEEP: (OURS, partial(run_sweep, job)),
         ONCE: (PEER, partial(run_loop_once, job)),
         EACH: (PEER, partial(run_loop_each, job, TIMED)),
     }
-    case = f"{TRIALS} trials of {STEPS} steps"
-    yield Heat("hyperparameter search", case, partial(hold, searches))
-    finders: Contestants = {
+
+
+def finders() -> Contestants:
+    job = load_job(TRIALS, STEPS)
+    return {
         FINDER: (OURS, partial(run_finder, job)),
         TRAINING: (FLOOR, partial(run_training, job)),
     }
-    yield Heat("learning-rate finder", f"{FINDER_STEPS} steps", partial(hold, finders))
 
 
-def hold(contestants: Contestants, heat: Heat, effort: Effort) -> Contest:
+def hold(make: Callable[[], Contestants], heat: Heat, effort: Effort) -> Contest:
     """Seconds from first to last, compilation included."""
+    contestants = make()
+    make_model()  # compiles the eager drawing of weights, which no contestant is to pay for
     checked = agreement({name: run() for name, (_, run) in contestants.items()})
     compiling: dict[str, list[float]] = {name: [] for name in contestants}
 
@@ -125,7 +133,7 @@ def hold(contestants: Contestants, heat: Heat, effort: Effort) -> Contest:
         compiling[name].append(cost.compile_seconds)
         return cost.seconds
 
-    samplers = {
+    samplers: Samplers = {
         name: (role, partial(sampled, name, run)) for name, (role, run) in contestants.items()
     }
     entries = alternate(samplers, effort.rounds or (3 if effort.full else 1) * ROUNDS)

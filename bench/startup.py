@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from bench import dense
-from bench.alternation import alternate
+from bench.alternation import Samplers, alternate
 from bench.contest import FLOOR, OURS, PEER, VARIANT, Contest, Role
 from bench.effort import Effort
 from bench.heat import Heat
@@ -43,7 +43,7 @@ IMPORTS: dict[str, Programs] = {
         "import jax": (FLOOR, "import jax"),
     },
 }
-IMPORT_ROUNDS, COMPILE_ROUNDS = 7, 9
+IMPORT_ROUNDS, COMPILE_ROUNDS = 5, 5
 # A head, and a shape whose tiles are most different: compile time hardly depends on the shape.
 CASES = (Case(2048, 512, 32768), Case(512, 2048, 128256))
 
@@ -70,7 +70,9 @@ def heats(effort: Effort) -> Iterator[Heat]:
 
 
 def imports(programs: Programs, heat: Heat, effort: Effort) -> Contest:
-    samplers = {name: (role, partial(fresh, code)) for name, (role, code) in programs.items()}
+    samplers: Samplers = {
+        name: (role, partial(fresh, code)) for name, (role, code) in programs.items()
+    }
     for _, sample in samplers.values():
         sample()  # fills the file cache and writes the bytecode
     entries = alternate(samplers, effort.rounds or (3 if effort.full else 1) * IMPORT_ROUNDS)
@@ -88,7 +90,7 @@ def compilations(
     losses: Mapping[str, Callable[..., Any]], args: tuple, heat: Heat, effort: Effort
 ) -> Contest:
     """The first loss is ours."""
-    samplers = {
+    samplers: Samplers = {
         name: (OURS if i == 0 else PEER, partial(build_seconds, loss, args))
         for i, (name, loss) in enumerate(losses.items())
     }

@@ -54,7 +54,7 @@ def heats(effort: Effort) -> Iterator[Heat]:
         "GPT, 4 layers, 128 wide, block 64, batch 12": gpt_lineup,
     }
     for case, make in makes.items():
-        yield Heat(f"{STEPS} training steps", case, TimedLineup(make, TOLERANCE, budget=15.0))
+        yield Heat(f"{STEPS} training steps", case, TimedLineup(make, TOLERANCE, budget=10.0))
 
 
 def gpt_lineup() -> dict[str, Contestant]:

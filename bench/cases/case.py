@@ -1,6 +1,6 @@
 """A loss of the family with its options bound: what tests, tables and benches need to know of it.
 
-One case an option set worth naming. The contract test examines it, `bench/losses.py` times it
+One case an option set worth naming. The contract test examines it, `bench.losses` times it
 beside its counterparts, and the tables of the documentation are made from both.
 """
 
