@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -43,7 +43,7 @@ def held(bench: Bench, effort: Effort, console: Console, only: Sequence[str] = (
     Raises:
         ValueError: no row's name holds any of `only`.
     """
-    began = time.perf_counter()
+    began, settings = time.perf_counter(), _load()
     heats = [heat for heat in bench.heats(effort) if _wanted(heat, only)]
     if not heats:
         raise ValueError(f"no row of {bench.name!r} has a name with any of {', '.join(only)}")
@@ -67,7 +67,7 @@ def held(bench: Bench, effort: Effort, console: Console, only: Sequence[str] = (
         contests=tuple(contests),
         absent=peers,
         failed=failed,
-        settings={} if "torch" in peers or "torch" not in bench.peers else _torch_settings(),
+        settings=settings | _torch_settings(bench, peers),
     )
 
 
@@ -100,7 +100,14 @@ def _environment(bench: Bench) -> Environment:
     return Environment.of(on_each, packages=tuple(dict.fromkeys(bench.packages + bench.peers)))
 
 
-def _torch_settings() -> dict[str, Any]:
+def _load() -> dict[str, Any]:
+    """How busy the machine was with other things, where the system can say."""
+    return {"load before": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
+
+
+def _torch_settings(bench: Bench, missing: Container[str]) -> dict[str, Any]:
+    if "torch" in missing or "torch" not in bench.peers:
+        return {}
     import torch  # pyright: ignore[reportMissingImports] (an extra, asked for by `absent`)
 
     return {"torch threads": torch.get_num_threads()}
