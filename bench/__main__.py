@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--full", action="store_true", help="all shapes and ten times the rounds (an hour or two)")
     add("--rounds", type=_count, help="so many rounds of every contest, whatever they cost")
     add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose name holds one of these")
-    add("--out", type=Path, help="the folder of the JSON files (bench/results; with --only none)")
+    add("--out", type=Path, help="folder of the JSON files (bench/results; none for --only)")
     return parser
 
 
@@ -106,7 +106,8 @@ def _measure_here(name: str, options: argparse.Namespace, console: Console) -> i
     set_up(bench)
     effort = Effort(full=options.full, rounds=options.rounds)
     record = held(bench, effort, console, options.only)
-    folder = options.out or (None if options.only else RESULTS)
+    rehearsed = bench.devices is None and record.environment.device_platform == "cpu"
+    folder = options.out or (None if options.only or rehearsed else RESULTS)
     if folder is not None:  # first of all: what was measured is not lost
         record.write(folder / f"{name}.json")
         console.print(f"figures written to {folder / name}.json", highlight=False)

@@ -4,8 +4,8 @@ The inputs are those of the family's case: logits [N, T, C] with frames and labe
 their own. optax takes paddings in place of lengths, torch log-probabilities with time first; both
 conversions are part of their run, as their users must do them too.
 
-The tolerance grows with the frames: at 8x800x32 the gradients of xentjax, optax and torch are 2.5e-5,
-1.6e-4 and 4.4e-4 from those in float64.
+The tolerance grows with the frames: at 8x800x32 the gradients of xentjax, optax and torch are
+2.5e-5, 1.6e-4 and 4.4e-4 from those in float64.
 """
 
 import math
