@@ -1,5 +1,6 @@
 """The section on explanations: what an answer hangs on, and whether they can be believed."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from xentjax.audit.classifier import Classifier
 from xentjax.audit.faithfulness import DeletionCurve, deletion_curve, rank_agreement
 from xentjax.audit.heads import ATTRIBUTION
 from xentjax.audit.saliency import IntegratedGradients, integrated_gradients
-from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
+from xentjax.audit.section import Grid, Measure, Section, picture
+from xentjax.audit.sections.bounds import Bounds, above, below, judged
 from xentjax.audit.sections.explanations import (
     OCCLUDED_FEATURES,
     Explained,
@@ -159,16 +161,13 @@ def _measures(
             f"A verdict: {rows} test rows are too few for intervals that can be trusted; explain "
             f"{_ROWS_FOR_A_VERDICT} or more."
         )
-    better = _above(curve.low, curve.high, 0.0)
     measures = [
-        Measure(
+        _measure(
             "points of probability lost beyond chance, most attributed features first",
-            curve.advantage,
-            curve.low,
-            curve.high,
+            (curve.advantage, curve.low, curve.high),
+            above(0.0),
             "share",
-            "clearly above 0",
-            better if rows >= _ROWS_FOR_A_VERDICT else "unmeasured",
+            rows,
         )
     ]
     alike = rank_agreement(found.attributions, random, seed=seed)
@@ -178,17 +177,18 @@ def _measures(
             "of every row, so there is no order to compare."
         )
     else:
-        good = _above(-alike.high, -alike.low, -_ALIKE)
         name = "likeness to the attributions of an untrained model (Spearman)"
-        verdict: Verdict = good if rows >= _ROWS_FOR_A_VERDICT else "unmeasured"
-        measures.append(
-            Measure(name, alike.mean, alike.low, alike.high, "", f"below {_ALIKE}", verdict)
-        )
+        found_alike = (alike.mean, alike.low, alike.high)
+        measures.append(_measure(name, found_alike, below(_ALIKE), "", rows))
     return [*measures, _gap_measure(found, rows, seed)], missing
 
 
-def _above(low: float, high: float, bound: float) -> Verdict:
-    return "good" if low > bound else "act" if high < bound else "watch"
+def _measure(name: str, found: Sequence[float], bounds: Bounds, unit: str, rows: int) -> Measure:
+    """Judged where rows are enough for the interval to be believed."""
+    measure = judged(name, found, bounds, unit=unit)
+    if rows >= _ROWS_FOR_A_VERDICT:
+        return measure
+    return dataclasses.replace(measure, verdict="unmeasured")
 
 
 def _gap_measure(found: IntegratedGradients, rows: int, seed: int) -> Measure:
@@ -196,15 +196,12 @@ def _gap_measure(found: IntegratedGradients, rows: int, seed: int) -> Measure:
     # A score that hardly moved has nothing to attribute: its gap is measured against the rest.
     shares = np.abs(found.gap) / np.maximum(size, max(float(size.mean()), 1e-6))
     gap = bootstrap_interval(jax.random.key(seed), jnp.mean, shares)
-    good: Verdict = "good" if gap.high < 0.05 else "act" if gap.low > 0.2 else "watch"
-    return Measure(
+    return _measure(
         f"part of the score that the attributions miss ({_NODES} nodes)",
-        float(gap.estimate),
-        float(gap.low),
-        float(gap.high),
+        [float(end) for end in (gap.estimate, gap.low, gap.high)],
+        below(0.05, act=0.2),
         "share",
-        "below 5 %",
-        good if rows >= _ROWS_FOR_A_VERDICT else "unmeasured",
+        rows,
     )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from xentjax.audit.groups import Rate
-from xentjax.audit.section import Measure, Verdict
+from xentjax.audit.section import Verdict
+from xentjax.audit.sections.bounds import above, judged
 from xentjax.audit.sections.comparison import LEVEL, TOLERATED, draw_rates
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent
+from xentjax.audit.sections.wording import listed, percent
 from xentjax.metrics.intervals import wilson_interval
 
 
@@ -25,36 +26,36 @@ def class_recall(
     ends = wilson_interval(hits, counts, confidence=1 - LEVEL / len(present))
     low, high = (np.asarray(end, np.float64) for end in ends)
     recall, overall = hits / counts, float(np.mean(predictions == labels))
-    at = int(recall.argmin())
-    bound = overall - TOLERATED
-    verdict: Verdict = "good" if low[at] >= bound else "act" if high[at] < bound else "watch"
-    name = class_names[int(present[at])]
+    # Of classes alike in recall the one of most rows: what is known best.
+    at = int(np.lexsort((-counts, recall))[0])
+    lowest = [class_names[int(c)] for c in present[recall == recall[at]]]
+    name = listed(lowest)
     if recall[at] == recall.max():
         sentence = f"All classes have the same recall, {percent(overall)}."
     else:
         sentence = (
-            f"Of the classes, {name} is recognised least: {percent(recall[at])} "
-            f"({percent(low[at])} to {percent(high[at])}) of its {counts[at]} test rows, where "
+            f"Of the classes, {name} {'is' if len(lowest) == 1 else 'are'} recognised least: "
+            f"{percent(recall[at])} ({percent(low[at])} to {percent(high[at])}) of "
+            f"{'its' if len(lowest) == 1 else 'the'} {counts[at]} test rows"
+            f"{f' of {class_names[int(present[at])]}' if len(lowest) > 1 else ''}, where "
             f"{percent(overall)} of all rows are right."
         )
     rate = Rate(recall, low, high)
     names = [class_names[int(c)] for c in present]
     caption = f"{sentence} Intervals hold at 95 % for all classes together."
-    measure = Measure(
+    measure = judged(
         f"recall of the worst class, {name}",
-        float(recall[at]),
-        float(low[at]),
-        float(high[at]),
-        "share",
-        f"above {percent(max(bound, 0))}: within {100 * TOLERATED:.0f} points of all rows",
-        verdict,
+        (recall[at], low[at], high[at]),
+        above(overall - TOLERATED),
+        unit="share",
+        why=f"within {100 * TOLERATED:.0f} points of all rows",
     )
-    advice = () if verdict == "good" else _class_advice(name, verdict)
+    advice = () if measure.verdict == "good" else _class_advice(name, measure.verdict)
     drawn = draw_rates("Recall by class", caption, names, counts, rate, overall, "recall")
     return Part(sentence, [measure], pictures=[drawn], advice=advice)
 
 
-def _class_advice(name: str, verdict: Verdict) -> tuple[str, ...]:
+def _class_advice(name: str, verdict: Verdict | None) -> tuple[str, ...]:
     if verdict == "watch":
         return (f"Hold out more rows of {name} to learn how well it is recognised.",)
     return (

@@ -5,7 +5,9 @@ import numpy as np
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.imbalance import class_balance, class_counts, recall_half_widths, share_test
 from xentjax.audit.section import Grid, Measure, picture
-from xentjax.audit.sections.part import Part, against
+from xentjax.audit.sections.bounds import above, below, judged, mild, none
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import listed
 from xentjax.plots.class_counts import draw_class_counts
 
 # Beyond it accuracy is mostly that of the large class: guessing it is right 10 times in 11.
@@ -28,22 +30,12 @@ def class_shares_part(subject: Classifier, *, seed: int) -> Part:
     shares = share_test(np.stack(list(counts.values())), seed=seed)
     measures = [
         *balance,
-        Measure(
-            "classes too rare in test to judge",
-            float(len(rare)),
-            good="0",
-            verdict="watch" if rare else "good",
-        ),
-        Measure(
-            "p-value: splits share their class shares",
-            shares.p_value,
-            good=f"above {_P_VALUE}",
-            verdict="watch" if shares.p_value < _P_VALUE else "good",
-        ),
+        judged("classes too rare in test to judge", len(rare), mild(none())),
+        judged("p-value: splits share their class shares", shares.p_value, mild(above(_P_VALUE))),
     ]
     if rare:
         advice.append(
-            f"Collect more test rows of {_listed(rare)}: with so few, the recall of a class is not "
+            f"Collect more test rows of {listed(rare)}: with so few, the recall of a class is not "
             f"known to ± {100 * _HALF_WIDTH:.0f} points."
         )
     if shares.p_value < _P_VALUE:
@@ -75,38 +67,29 @@ def _balance(subject: Classifier, seed: int) -> tuple[list[Measure], str, list[s
     found = class_balance(labels, len(names), seed=seed)
     empty = [names[c] for c in np.flatnonzero(found.counts == 0)]
     measures = [
-        Measure(
+        judged(
             "effective number of classes in train",
-            found.effective_classes,
-            found.effective_low,
-            found.effective_high,
-            good=f"near {len(names)}",
-            verdict="good" if found.effective_low >= len(names) / 2 else "watch",
+            (found.effective_classes, found.effective_low, found.effective_high),
+            mild(above(len(names) / 2)),
+            why=f"{len(names)} where all are even",
         )
     ]
     if empty:
-        measures.append(
-            Measure("classes without training rows", float(len(empty)), good="0", verdict="act")
-        )
+        measures.append(judged("classes without training rows", len(empty), none()))
         return (
             measures,
-            f"No training row shows {_listed(empty)}: the model cannot have learned it.",
-            [f"Add training rows of {_listed(empty)}, or take the class out of the answers."],
+            f"No training row shows {listed(empty)}: the model cannot have learned it.",
+            [f"Add training rows of {listed(empty)}, or take the class out of the answers."],
         )
-    verdict = against(found.ratio_low, found.ratio_high, _RATIO)
-    measures.append(
-        Measure(
-            "largest class over smallest, in train",
-            found.ratio,
-            found.ratio_low,
-            found.ratio_high,
-            good=f"below {_RATIO:.0f}",
-            verdict=verdict,
-        )
+    uneven = judged(
+        "largest class over smallest, in train",
+        (found.ratio, found.ratio_low, found.ratio_high),
+        below(_RATIO),
     )
+    measures.append(uneven)
     largest, smallest = names[found.counts.argmax()], names[found.counts.argmin()]
     sentence = f"The largest class has {found.ratio:.1f} times the training rows of the smallest."
-    if verdict == "good":
+    if uneven.verdict == "good":
         return measures, sentence, []
     return (
         measures,
@@ -135,8 +118,3 @@ def _counts_grid(subject: Classifier, counts: dict[str, np.ndarray], widths: np.
         for c in order
     ]
     return Grid("Rows of each class", ["class", *counts, "recall known to"], rows, note)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

@@ -6,13 +6,17 @@ from xentjax.audit.calibration import Calibration, measure_calibration
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.estimate import Estimate
 from xentjax.audit.scaling import TemperatureScaling, fit_temperature, fit_vector_scaling
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, Measure, picture
+from xentjax.audit.sections.bounds import Bounds, below, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent, with_interval
 from xentjax.plots.reliability import draw_reliability
 
 # Five points: who is told 90 % may rely on something between 85 % and 95 %.
 BOUND = 0.05
+# Too sure is worse than too unsure, which only costs handing over what was known.
+OVERCONFIDENCE = Bounds(-BOUND, BOUND, act_above=BOUND)
+ERROR = below(BOUND)
 
 
 def confidence_part(subject: Classifier, *, seed: int) -> Part:
@@ -53,31 +57,20 @@ def _helps(before: Calibration, after: Calibration, scaling: TemperatureScaling)
     return differs and after.nats < before.nats
 
 
-def judge_overconfidence(gap: Estimate) -> Verdict:
-    """Too sure is worse than too unsure, which only costs handing over what was known."""
-    if gap.low > BOUND:
-        return "act"
-    return "good" if gap.low >= -BOUND and gap.high <= BOUND else "watch"
-
-
-def judge_error(error: Estimate) -> Verdict:
-    """By the bound of five points."""
-    if error.low > BOUND:
-        return "act"
-    return "good" if error.high <= BOUND else "watch"
+def too_sure(gap: Estimate) -> bool:
+    """Whether confidence surely promises more than the bound allows."""
+    return OVERCONFIDENCE.verdict(gap.low, gap.high) == "act"
 
 
 def _measures(before: Calibration, after: Calibration | None) -> list[Measure]:
     gap = before.overconfidence
     measures = [
-        Measure(
+        judged(
             "mean confidence minus accuracy on test",
-            gap.value,
-            gap.low,
-            gap.high,
-            "share",
-            "within 5 points of 0; above it the model is too sure of itself",
-            judge_overconfidence(gap),
+            gap,
+            OVERCONFIDENCE,
+            unit="share",
+            why="above 0 the model is too sure of itself, which is worse than too unsure",
         ),
         _error_measure("calibration error on test", before),
     ]
@@ -88,9 +81,8 @@ def _measures(before: Calibration, after: Calibration | None) -> list[Measure]:
 
 
 def _error_measure(name: str, found: Calibration) -> Measure:
-    error = found.error
-    good = f"below 5 %; chance alone stays below {percent(found.chance_error)}"
-    return Measure(name, error.value, error.low, error.high, "share", good, judge_error(error))
+    why = f"chance alone stays below {percent(found.chance_error)}"
+    return judged(name, found.error, ERROR, unit="share", why=why)
 
 
 def _sentence(before: Calibration, after: Calibration | None, scaling: TemperatureScaling) -> str:
@@ -177,7 +169,7 @@ def _advice(
             f"decision, and the test cross-entropy goes from {before.nats:.4f} to "
             f"{after.nats:.4f} nats."
         )
-    if judge_overconfidence(before.overconfidence) == "act":
+    if too_sure(before.overconfidence):
         advice.append(
             "Do not show these confidences to anyone as they are; train with early stopping, "
             "weight decay or label smoothing, and audit again."

@@ -12,10 +12,11 @@ from xentjax.audit.fairness import FairnessGaps, Gap, fairness_gaps
 from xentjax.audit.groups import GroupRates, group_rates
 from xentjax.audit.heads import FAIRNESS
 from xentjax.audit.section import Grid, Measure, Section, Verdict
+from xentjax.audit.sections.bounds import Bounds, below, judged, mild
 from xentjax.audit.sections.by_class import absent_classes, class_recall
 from xentjax.audit.sections.comparison import LEVEL, TOLERATED, draw_rates
 from xentjax.audit.sections.part import Part, joined
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.wording import percent
 
 _FEW = 30  # rows of a group, below which its rates say little
 
@@ -141,30 +142,31 @@ def _gap_measures(
 ) -> tuple[Measure, ...]:
     rates, gaps = found.rates, found.gaps
     parity = gaps.demographic_parity_difference
-    within = f"below {round_percent(TOLERATED)}"
-    told: list[tuple[str, Gap, str, Verdict]] = [
+    # Groups that differ in truth are given classes unequally by a perfect model too.
+    base = _base_gap(rates, favourable)
+    told: list[tuple[str, Gap, Bounds, str]] = [
         (
-            "gap in accuracy",
-            gaps.accuracy_difference,
-            within,
-            _judge(gaps.accuracy_difference, alpha),
-        ),
-        (
-            f"gap in error rates (equalized odds), {of}",
-            gaps.equalized_odds_difference,
-            within,
-            _judge(gaps.equalized_odds_difference, alpha),
-        ),
+            name,
+            gap,
+            _bounds(gap, alpha),
+            f"shuffled groups are so far apart with p = {gap.p_value:.2g}",
+        )
+        for name, gap in (
+            ("gap in accuracy", gaps.accuracy_difference),
+            (f"gap in error rates (equalized odds), {of}", gaps.equalized_odds_difference),
+        )
+    ]
+    told.append(
         (
             f"gap in how often a class is given (demographic parity), {of}",
             parity,
-            f"near {percent(_base_gap(rates, favourable))}, the gap in the truth",
-            _judge_parity(parity, rates, favourable, alpha),
-        ),
-    ]
+            mild(below(TOLERATED + base)),
+            f"the gap in the truth is {percent(base)}",
+        )
+    )
     return tuple(
-        Measure(f"{label}, by {found.name}", *gap.found, "share", good, verdict)
-        for label, gap, good, verdict in told
+        judged(f"{label}, by {found.name}", gap.found, bounds, unit="share", why=why)
+        for label, gap, bounds, why in told
         if not np.isnan(gap.found.value)
     )
 
@@ -180,17 +182,10 @@ def _apart(what: str, gap: Gap) -> str:
     )
 
 
-def _judge(gap: Gap, alpha: float) -> Verdict:
+def _bounds(gap: Gap, alpha: float) -> Bounds:
     """Act needs both: an interval beyond the bound, and shuffles that do not reach it."""
-    if gap.found.high <= TOLERATED:
-        return "good"
-    return "act" if gap.found.low > TOLERATED and gap.p_value <= alpha else "watch"
-
-
-def _judge_parity(gap: Gap, rates: GroupRates, favourable: int | None, alpha: float) -> Verdict:
-    """Groups that differ in truth are given classes unequally by a perfect model too."""
-    allowed = TOLERATED + _base_gap(rates, favourable)
-    return "watch" if gap.found.low > allowed and gap.p_value <= alpha else "good"
+    bounds = below(TOLERATED)
+    return bounds if gap.p_value <= alpha else mild(bounds)
 
 
 def _base_gap(rates: GroupRates, favourable: int | None) -> float:

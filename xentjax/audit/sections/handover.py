@@ -4,7 +4,8 @@ import math
 
 from xentjax.audit.class_scores import read_class_scores
 from xentjax.audit.classifier import Classifier
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, Measure, picture
+from xentjax.audit.sections.bounds import above, below, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent, round_percent, with_interval
 from xentjax.audit.selective import (
@@ -18,6 +19,7 @@ from xentjax.audit.selective import (
 from xentjax.plots.selective import draw_risk_coverage
 
 _PROMISES = (0.99, 0.98, 0.95, 0.9)
+_BROKEN = 2  # times the mistakes that were promised
 
 
 def handover_part(subject: Classifier, *, seed: int) -> Part:
@@ -56,41 +58,29 @@ def _handover_measures(
 ) -> list[Measure]:
     measures = []
     if mistakes:
-        error_rate, area = float(curve.risk[-1]), curve.area
-        verdict: Verdict = "good" if area.high < error_rate else "watch"
-        verdict = "act" if area.low > error_rate else verdict
         measures.append(
-            Measure(
+            judged(
                 "mistakes left, averaged over all shares handed over (AURC)",
-                area.value,
-                area.low,
-                area.high,
-                "share",
-                f"below the error rate, {percent(error_rate)}, which a random order would give",
-                verdict,
+                curve.area,
+                below(float(curve.risk[-1])),
+                unit="share",
+                why="the error rate, which a random order would give",
             )
         )
     if best is not None and best[1].decided:
         threshold, found = best
         measures.append(
-            Measure(
+            judged(
                 f"accuracy on test where the model is at least {_sure(threshold)} sure",
-                found.accuracy.value,
-                found.accuracy.low,
-                found.accuracy.high,
-                "share",
-                f"at least {round_percent(threshold.accuracy)}, as was promised on validation rows",
-                _judge_promise(threshold, found),
+                found.accuracy,
+                # A promise is proven at its edge, so that a test straddles it even where it holds.
+                above(1 - _BROKEN * (1 - threshold.accuracy)),
+                unit="share",
+                why=f"{round_percent(threshold.accuracy)} was promised on validation rows, and "
+                "twice the mistakes would break it",
             )
         )
     return measures
-
-
-def _judge_promise(threshold: ConfidenceThreshold, found: Selection) -> Verdict:
-    """The validation rows have proven the promise already: a test that agrees is enough."""
-    if found.accuracy.high < threshold.accuracy:
-        return "act"
-    return "good" if found.accuracy.value >= threshold.accuracy else "watch"
 
 
 def _handover_sentence(best: tuple[ConfidenceThreshold, Selection] | None) -> str:

@@ -10,8 +10,9 @@ from xentjax.audit.heads import LANGUAGE_CALIBRATION
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.scaling import TemperatureScaling
-from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
-from xentjax.audit.sections.confidence import judge_error, judge_overconfidence
+from xentjax.audit.section import Grid, Measure, Section, picture
+from xentjax.audit.sections.bounds import Bounds, below, judged, mild, unpraised
+from xentjax.audit.sections.confidence import ERROR, OVERCONFIDENCE, too_sure
 from xentjax.audit.sections.part import Part, joined
 from xentjax.audit.sections.wording import percent, with_interval
 from xentjax.audit.token_calibration import (
@@ -122,19 +123,19 @@ def _confidence_part(before: TokenCalibration, after: TokenCalibration | None) -
             f"{with_interval(error)}."
         ),
         measures=[
-            Measure(
+            judged(
                 "mean confidence minus accuracy on test tokens",
-                *gap,
-                "share",
-                "within 5 points of 0; above it the model is too sure of itself",
-                _trusted(judge_overconfidence(gap), before),
+                gap,
+                _trusted(OVERCONFIDENCE, before),
+                unit="share",
+                why="above 0 the model is too sure of itself, which is worse than too unsure",
             ),
-            Measure(
+            judged(
                 "calibration error on test tokens",
-                *error,
-                "share",
-                f"below 5 %; chance alone stays below {percent(before.chance_error)}",
-                _trusted(judge_error(error), before),
+                error,
+                _trusted(ERROR, before),
+                unit="share",
+                why=f"chance alone stays below {percent(before.chance_error)}",
             ),
         ],
         pictures=[
@@ -158,9 +159,9 @@ def _draw_tokens(before: Any, after: Any | None, target: Any) -> None:
     draw_reliability(before, after, target, unit="tokens")
 
 
-def _trusted(verdict: Verdict, found: TokenCalibration) -> Verdict:
+def _trusted(bounds: Bounds, found: TokenCalibration) -> Bounds:
     """No praise from few passages, whose bootstrap is too narrow."""
-    return "watch" if verdict == "good" and found.passages < _WANTED else verdict
+    return unpraised(bounds) if found.passages < _WANTED else bounds
 
 
 def _direction(gap: Estimate) -> str:
@@ -197,7 +198,7 @@ def _scaling_part(
                 "model is always right or knows nothing; fit it on more or other text."
             ]
         )
-    verdict: Verdict = "watch" if saved.low > _WORTH * before.nats.value else "good"
+    worth = _WORTH * before.nats.value
     rows = [
         _row("as trained", before, size),
         _row(f"temperature {temperature.value:.2f}", after, size),
@@ -208,16 +209,14 @@ def _scaling_part(
             Measure(
                 "temperature fitted on validation tokens",
                 *temperature,
-                "",
-                "near 1; above it the model is too sure of itself",
-                verdict,
+                good="near 1; above it the model is too sure of itself",
             ),
-            Measure(
+            judged(
                 "test loss that the temperature saves",
-                *saved,
-                "nats",
-                f"below {_WORTH * before.nats.value:.2g}, a hundredth of the loss",
-                verdict,
+                saved,
+                mild(below(worth)),
+                unit="nats",
+                why="a hundredth of the loss",
             ),
         ],
         grids=[
@@ -230,7 +229,7 @@ def _scaling_part(
                 f"{size:.2f} bytes on average. Dividing changes no likeliest token.",
             )
         ],
-        advice=_scaling_advice(before, after, temperature, verdict),
+        advice=_scaling_advice(before, after, temperature, saved.low > worth),
     )  # fmt: skip
 
 
@@ -264,15 +263,15 @@ def _scaling_sentence(
 
 
 def _scaling_advice(
-    before: TokenCalibration, after: TokenCalibration, temperature: Estimate, verdict: Verdict
+    before: TokenCalibration, after: TokenCalibration, temperature: Estimate, worth_it: bool
 ) -> list[str]:
     advice = []
-    if verdict != "good":
+    if worth_it:
         advice.append(
             f"Divide the logits by {temperature.value:.2f} before the softmax, in sampling too: "
             f"the test loss goes from {before.nats.value:.4f} to {after.nats.value:.4f} nats."
         )
-    if judge_overconfidence(before.overconfidence) == "act":
+    if too_sure(before.overconfidence):
         advice.append(
             "Do not use these probabilities to tell what the model knows; train with early "
             "stopping, dropout or more text, and audit again."

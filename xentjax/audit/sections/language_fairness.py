@@ -7,7 +7,8 @@ import numpy as np
 from xentjax.audit.heads import LANGUAGE_FAIRNESS
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.lines import KindLoss, Line, line_kind, loss_of_lines, split_lines
-from xentjax.audit.section import Grid, Measure, Section, Verdict
+from xentjax.audit.section import Grid, Measure, Section
+from xentjax.audit.sections.bounds import below, judged
 from xentjax.audit.sections.part import Part, joined
 from xentjax.audit.token_losses import text_losses
 
@@ -61,34 +62,38 @@ def _compare(lines: dict[str, list[Line]], seed: int) -> Part:
         return Part(unmeasured=(*missing, groups))
     worse = max(compared, key=lambda kind: compared[kind].nats_per_byte)
     better = min(compared, key=lambda kind: compared[kind].nats_per_byte)
-    verdict = _verdict(compared[worse], compared[better])
+    ratios = [] if worse == better else [_ratio(worse, better, compared)]
     return Part(
         sentence=_sentence(worse, better, compared),
-        measures=tuple(
-            Measure(
-                f"loss on {kind} lines",
-                each.nats_per_byte,
-                each.low,
-                each.high,
-                unit="nats per byte",
-                good=f"up to {_WATCHED:g} times that of {better} lines" if kind != better else "",
-                verdict=verdict if kind == worse else None,
-            )
-            for kind, each in compared.items()
+        measures=(
+            *ratios,
+            *(
+                Measure(
+                    f"loss on {kind} lines",
+                    each.nats_per_byte,
+                    each.low,
+                    each.high,
+                    unit="nats per byte",
+                )
+                for kind, each in compared.items()
+            ),
         ),
         grids=(_grid(found),),
-        advice=()
-        if verdict == "good"
-        else (f"Add text with more {worse} to train on, or weigh it more.",),
+        advice=(f"Add text with more {worse} to train on, or weigh it more.",)
+        if any(ratio.verdict != "good" for ratio in ratios)
+        else (),
         unmeasured=(*missing, groups),
     )
 
 
-def _verdict(worse: KindLoss, better: KindLoss) -> Verdict:
-    if worse.low > _FATAL * better.high:
-        return "act"
-    # The ratio's interval, from the outer ends of both: on the wide side.
-    return "watch" if worse.high > _WATCHED * better.low and worse is not better else "good"
+def _ratio(worse: str, better: str, compared: dict[str, KindLoss]) -> Measure:
+    high, low = compared[worse], compared[better]
+    return judged(
+        f"loss on {worse} lines over that on {better} lines, a byte",
+        # From the outer ends of both intervals: on the wide side.
+        (high.nats_per_byte / low.nats_per_byte, high.low / low.high, high.high / low.low),
+        below(_WATCHED, act=_FATAL),
+    )
 
 
 def _sentence(worse: str, better: str, found: dict[str, KindLoss]) -> str:

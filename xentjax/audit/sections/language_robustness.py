@@ -8,12 +8,12 @@ import numpy as np
 from flax import nnx
 
 from xentjax.audit.attention import trace_attention
-from xentjax.audit.estimate import Estimate
 from xentjax.audit.heads import LANGUAGE_ROBUSTNESS
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.replacement import replacement_losses
-from xentjax.audit.section import Grid, Measure, Section, Verdict, picture
+from xentjax.audit.section import Grid, Measure, Section, picture
+from xentjax.audit.sections.bounds import below, judged, mild
 from xentjax.audit.sections.part import Part, joined
 from xentjax.audit.sections.wording import round_percent
 from xentjax.losses.softmax import softmax_cross_entropy
@@ -69,8 +69,14 @@ def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Part:
         subject.model, windows, _SHARES, choices=np.unique(train), seed=seed
     )
     unigram = _unigram(train, windows[:, 1:], subject.model.config.vocab_size)
-    clean, judged = losses[0], losses[_SHARES.index(_JUDGED)]
-    verdict = _verdict(judged, unigram)
+    clean, damaged = losses[0], losses[_SHARES.index(_JUDGED)]
+    measure = judged(
+        f"loss with {round_percent(_JUDGED)} of the input replaced",
+        damaged,
+        below(unigram),
+        unit="nats",
+        why="what a model without context has",
+    )
     rows = [
         (round_percent(share), f"{x.value:.3f}", f"{x.low:.3f} to {x.high:.3f}")
         for share, x in zip(_SHARES, losses, strict=True)
@@ -78,18 +84,12 @@ def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Part:
     return Part(
         sentence=(
             f"With {round_percent(_JUDGED)} of what it reads replaced at random, the loss goes "
-            f"from {clean.value:.2f} to {judged.value:.2f} nats a token ({judged.low:.2f} to "
-            f"{judged.high:.2f}); a model that reads nothing has {unigram:.2f}."
+            f"from {clean.value:.2f} to {damaged.value:.2f} nats a token ({damaged.low:.2f} to "
+            f"{damaged.high:.2f}); a model that reads nothing has {unigram:.2f}."
         ),
         measures=(
             Measure("test loss of these windows, undamaged", *clean, unit="nats"),
-            Measure(
-                f"loss with {round_percent(_JUDGED)} of the input replaced",
-                *judged,
-                unit="nats",
-                good=f"below {unigram:.2f}, what a model without context has",
-                verdict=verdict,
-            ),
+            measure,
         ),
         grids=(
             Grid(
@@ -113,15 +113,9 @@ def _replaced(subject: LanguageModel, windows: np.ndarray, seed: int) -> Part:
             ),
         ),
         advice=()
-        if verdict == "good"
+        if measure.verdict == "good"
         else ("Train on text with some tokens replaced, or with dropout on the embedding.",),
     )
-
-
-def _verdict(judged: Estimate, unigram: float) -> Verdict:
-    if judged.high < unigram:
-        return "good"
-    return "act" if judged.low > unigram else "watch"
 
 
 def _unigram(train: np.ndarray, wanted: np.ndarray, vocabulary: int) -> float:
@@ -139,17 +133,11 @@ def _layers(subject: LanguageModel, windows: np.ndarray) -> Part:
         before, after = hidden[:, number - 1], hidden[:, number]
         added = _size(after - before) / max(_size(before), 1e-30)
         rows.append((number, f"{_size(after):.3g}", f"{added:.3g}", f"{gradient:.3g}"))
-    spread = max(gradients) / max(min(gradients), 1e-30)
-    sound = bool(np.isfinite(hidden).all()) and spread < _SPREAD
+    finite = bool(np.isfinite(hidden).all())
+    spread = max(gradients) / max(min(gradients), 1e-30) if finite else np.inf
+    measure = judged("largest gradient of a layer over the smallest", spread, mild(below(_SPREAD)))
     return Part(
-        measures=(
-            Measure(
-                "largest gradient of a layer over the smallest",
-                spread,
-                good=f"below {_SPREAD:.0f}",
-                verdict="good" if sound else "watch",
-            ),
-        ),
+        measures=(measure,),
         grids=(
             Grid(
                 "Activations and gradients by layer",
@@ -160,7 +148,7 @@ def _layers(subject: LanguageModel, windows: np.ndarray) -> Part:
             ),
         ),
         advice=()
-        if sound
+        if measure.verdict == "good"
         else ("Gradients vanish or explode between layers: lower the rate, or clip the gradient.",),
     )
 

@@ -10,9 +10,10 @@ from flax import nnx
 from xentjax.audit.activations import Layer, gradient_ratio, layer_sizes
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.estimate import Estimate
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, Measure, picture
+from xentjax.audit.sections.bounds import below, between, judged
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.wording import percent
 from xentjax.plots.layers import draw_layers
 
 # A layer with a hundredth of the gradient learns a hundred times slower under one learning rate.
@@ -63,24 +64,18 @@ def _dead_measure(layers: Sequence[Layer]) -> list[Measure]:
         return []
     worst = max(dead, key=lambda layer: layer.dead or 0.0)
     share = worst.dead or 0.0
-    verdict: Verdict = "good" if share < _DEAD_WATCH else "act" if share > _DEAD_ACT else "watch"
     name = f"dead units before {worst.name} (the most of all layers)"
-    return [
-        Measure(
-            name, share, unit="share", good=f"below {round_percent(_DEAD_WATCH)}", verdict=verdict
-        )
-    ]
+    return [judged(name, share, below(_DEAD_WATCH, act=_DEAD_ACT), unit="share")]
 
 
 def _ratio_measure(ratio: Estimate) -> Measure:
     # Symmetric: growing a hundredfold is as bad as shrinking.
-    inner = ratio.high < 1 / _RATIO_WATCH and ratio.low > _RATIO_WATCH
-    outer = ratio.high < _RATIO_ACT or ratio.low > 1 / _RATIO_ACT
-    verdict: Verdict = "good" if inner else "act" if outer else "watch"
-    return Measure(
+    act = (_RATIO_ACT, 1 / _RATIO_ACT)
+    return judged(
         "gradient of the first layer over that of the last",
-        ratio.value, ratio.low, ratio.high, "", "between 0.01 and 100", verdict,
-    )  # fmt: skip
+        ratio,
+        between(_RATIO_WATCH, 1 / _RATIO_WATCH, act=act),
+    )
 
 
 def _advice(measures: Sequence[Measure]) -> list[str]:

@@ -13,13 +13,15 @@ from xentjax.audit.duplicates import (
     near_threshold,
     nearest_neighbours,
 )
-from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.section import Grid, Measure
+from xentjax.audit.sections.bounds import below, judged, mild, none
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.wording import percent
 from xentjax.data import standardize
 from xentjax.metrics import wilson_interval
 
 _FRACTION = 0.1  # of the median distance between neighbours: nearer is a near duplicate
+_COUNTED = "counted in these very rows, so without interval"
 # One row in a hundred moves an accuracy by a point at the most.
 _SHARE = 0.01
 _SHOWN = 10
@@ -84,16 +86,14 @@ def _leak_measures(
     subject: Classifier, found: Leaks, copies: int
 ) -> tuple[list[Measure], list[str], str]:
     n, leaks = len(found.near), int(found.near.sum())
-    interval = wilson_interval(leaks, n)
     among_train = float(wilson_interval(copies, len(subject.train.labels)).high)
-    share = Measure(
+    share = judged(
         "test rows that train holds too",
         leaks / n,
-        float(interval.low),
-        float(interval.high),
-        "share",
-        good="0 %",
-        verdict=_leak_verdict(leaks, float(interval.low), among_train),
+        # Where rows repeat as often within train, it is a trait of the data and no accident.
+        none(act=max(_SHARE, among_train)),
+        unit="share",
+        why=_COUNTED,
     )
     if not leaks:
         return [share], [], f"None of {n} test rows occurs in train, exactly or nearly."
@@ -113,22 +113,12 @@ def _leak_measures(
         "Take the leaked rows out of train or test, and look at how they came into both (the same "
         "source twice, augmentation or oversampling before the split)."
     ]
-    if among_train >= interval.low:
+    if among_train >= leaks / n:
         advice.append(
             "Rows repeat about as often within train, so it may be in the nature of these data; "
             "if copies have one source, remove them before splitting."
         )
     return measures, advice, sentence
-
-
-def _leak_verdict(leaks: int, low: float, among_train: float) -> Verdict:
-    """Of these very rows the number is exact; the interval says whether more than a few are.
-
-    Where rows repeat as often within train, it is a trait of the data and no accident of the split.
-    """
-    if not leaks:
-        return "good"
-    return "act" if low > _SHARE and low > among_train else "watch"
 
 
 def _accuracy(name: str, right: np.ndarray) -> Measure:
@@ -142,29 +132,23 @@ def _copy_measures(subject: Classifier, copies: int) -> tuple[list[Measure], lis
     """Copies within train, and copies anywhere with different labels: measures, advice, words."""
     rows = (subject.train, subject.validation, subject.test)
     n = len(subject.train.labels)
-    interval = wilson_interval(copies, n)
     everything = exact_groups(np.concatenate([each.features for each in rows]))
     torn = conflicts(everything, np.concatenate([each.labels for each in rows]))
     number = sum(map(len, torn))
-    share = wilson_interval(number, len(everything))
     measures = [
-        Measure(
+        judged(
             "training rows with a copy in train",
             copies / n,
-            float(interval.low),
-            float(interval.high),
-            "share",
-            good=f"below {round_percent(_SHARE)}",
-            verdict="watch" if interval.low > _SHARE else "good",
+            mild(below(_SHARE)),
+            unit="share",
+            why=_COUNTED,
         ),
-        Measure(
+        judged(
             "rows whose exact copies have other labels",
             number / len(everything),
-            float(share.low),
-            float(share.high),
-            "share",
-            good="0 %",
-            verdict="act" if share.low > _SHARE else "watch" if number else "good",
+            none(act=_SHARE),
+            unit="share",
+            why=_COUNTED,
         ),
     ]
     advice, said = [], []

@@ -8,6 +8,7 @@ import numpy as np
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.membership import MembershipAttack
 from xentjax.audit.section import Grid, Measure, Picture, Verdict, picture
+from xentjax.audit.sections.bounds import below, between, judged, mild
 from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.audit.shadows import Shadows
 from xentjax.plots.membership import draw_membership_roc, draw_membership_scores
@@ -24,51 +25,38 @@ _ONE_PERCENT = 1  # the place of the 1 % among the operating points
 Attacks: TypeAlias = Mapping[str, MembershipAttack]
 
 
-def _attack_verdict(low: float, high: float, bound: float) -> Verdict:
-    return "act" if low > bound else "good" if high < bound else "watch"
-
-
 def attack_measures(name: str, attack: MembershipAttack) -> list[Measure]:
     """The area of one attack, and what it finds at 1 % false alarms, where that can be known."""
     measures = [
-        Measure(
+        judged(
             f"area under the ROC ({name})",
-            attack.auc,
-            attack.auc_low,
-            attack.auc_high,
-            good=f"near 0.5, which is chance; below {_AUC_BOUND}",
-            verdict=_attack_verdict(attack.auc_low, attack.auc_high, _AUC_BOUND),
+            (attack.auc, attack.auc_low, attack.auc_high),
+            below(_AUC_BOUND),
+            why="0.5 is chance",
         )
     ]
     point = attack.points[_ONE_PERCENT]
     if point.resolved:
-        verdict = _attack_verdict(point.low, point.high, _FOUND_BOUND)
-        if verdict == "act" and point.low <= point.false_positive_high:
-            verdict = "watch"  # so few others that the threshold may accuse as many of them
         measures.append(
-            Measure(
+            judged(
                 f"members found at 1 % false alarms ({name})",
-                point.true_positive_rate,
-                point.low,
-                point.high,
+                (point.true_positive_rate, point.low, point.high),
+                # Of few others the threshold may accuse that many as well.
+                below(_FOUND_BOUND, act=max(_FOUND_BOUND, point.false_positive_high)),
                 unit="share",
-                good="near 1 %, which is chance; below 5 %",
-                verdict=verdict,
+                why="1 % is chance",
             )
         )
     return measures
 
 
 def null_measure(name: str, null: MembershipAttack) -> Measure:
-    """The area of an attack where there is nothing to find."""
-    return Measure(
-        f"null: area under the ROC ({name})",
-        null.auc,
-        null.auc_low,
-        null.auc_high,
-        good="near 0.5: there is nothing to find",
-        verdict="watch" if _finds_something(null) else "good",
-    )
+    """The area of an attack where there is nothing to find; judged only if it finds something."""
+    label, found = f"null: area under the ROC ({name})", (null.auc, null.auc_low, null.auc_high)
+    if _finds_something(null):
+        nothing = mild(between(0.5 - _NULL_BOUND, 0.5 + _NULL_BOUND))
+        return judged(label, found, nothing, why="there is nothing to find")
+    return Measure(label, *found, good="near 0.5: there is nothing to find")
 
 
 def _finds_something(null: MembershipAttack) -> bool:

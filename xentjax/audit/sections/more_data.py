@@ -13,7 +13,8 @@ from xentjax.audit.estimate import Estimate, percentiles
 from xentjax.audit.learning_curve import LearningCurve, train_learning_curve
 from xentjax.audit.overfitting import Outcomes, outcomes
 from xentjax.audit.power_law import PowerLaw, fit_power_law
-from xentjax.audit.section import Grid, Measure, Section, Verdict, picture, worst
+from xentjax.audit.section import Grid, Measure, Section, picture, worst
+from xentjax.audit.sections.bounds import below, judged
 from xentjax.audit.sections.wording import percent
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.learning_curve import draw_learning_curve
@@ -44,15 +45,14 @@ def with_longer_training(
     if not np.isfinite(gain.value):
         text = "Longer training: it diverged; try it with a smaller learning rate."
         return dataclasses.replace(section, unmeasured=[*section.unmeasured, text])
-    early = gain.low > least
-    verdict: Verdict = "act" if early else "watch" if gain.high > least else "good"
-    measure = Measure(
+    measure = judged(
         f"nats a held-out row that {_LONGER} times the steps take away",
-        *gain,
-        "nats",
-        f"below {least:.3g}: else training was stopped too early",
-        verdict,
+        gain,
+        below(least),
+        unit="nats",
+        why="else training was stopped too early",
     )
+    early = measure.verdict == "act"
     if early:
         added = (
             f" A training of {_LONGER} times the steps loses {gain.value:.3g} nats less on "
@@ -65,7 +65,7 @@ def with_longer_training(
         )
     return dataclasses.replace(
         section,
-        verdict=worst([section.verdict, verdict]),
+        verdict=worst([section.verdict, measure.verdict]),
         finding=section.finding + added,
         measures=[*section.measures, measure],
         advice=[f"Train for {_LONGER} times the steps or more.", *section.advice]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from xentjax.audit.classifier import Classifier
-from xentjax.audit.section import Measure, Verdict, picture
+from xentjax.audit.section import Measure, picture
+from xentjax.audit.sections.bounds import above, below, judged, mild
 from xentjax.audit.sections.part import Part
 from xentjax.audit.shift import (
     KolmogorovSmirnov,
@@ -51,12 +52,13 @@ def moved_features_part(subject: Classifier, *, seed: int) -> Part:
     auc = f"AUC {together.auc:.2f}, where 0.5 is guessing"
     if not _apart(together) and each.adjusted.min() >= _P_VALUE:
         return Part(
-            f"Test rows look like training rows: a model cannot tell them apart ({auc}).", measures
+            f"Test rows look like training rows: a linear model cannot tell them apart ({auc}).",
+            measures,
         )
     return Part(
         f"Test rows differ from training rows: {int((each.adjusted < _P_VALUE).sum())} of "
-        f"{len(names)} features differ by more than chance, and a model that tells them apart has "
-        f"{auc}.",
+        f"{len(names)} features differ by more than chance, and a linear model that tells them "
+        f"apart has {auc}.",
         measures,
         pictures=[
             picture(
@@ -80,29 +82,29 @@ def _apart(together: TwoSampleClassifier) -> bool:
 def _measures(
     together: TwoSampleClassifier, each: KolmogorovSmirnov, names: list[str]
 ) -> list[Measure]:
-    apart, at = _apart(together), int(each.distances.argmax())
-    alone: Verdict = "good" if each.adjusted[at] >= _P_VALUE else "watch"
+    at = int(each.distances.argmax())
     return [
-        Measure(
-            "AUC of telling test from train",
-            together.auc,
-            together.low,
-            together.high,
-            good=f"0.5; with permuted rows it is {together.null.min():.2f} to "
-            f"{together.null.max():.2f}",
-            verdict="act" if apart and together.low > _AUC else "watch" if apart else "good",
+        judged(
+            "AUC of a linear model that tells test from train",
+            (together.auc, together.low, together.high),
+            below(_AUC) if together.p_value <= _P_VALUE else mild(below(_AUC)),
+            why=f"with permuted rows it is {together.null.min():.2f} to {together.null.max():.2f}",
+        ),
+        judged(
+            "its p-value, by permuted rows",
+            together.p_value,
+            mild(above(_P_VALUE)),
+            why="a shift can be sure and small",
         ),
         Measure(
             f"largest gap of one feature's distributions ({names[at]})",
             float(each.distances[at]),
             good="near 0",
-            verdict=alone,
         ),
-        Measure(
+        judged(
             f"its p-value, corrected for {len(names)} features",
             float(each.adjusted[at]),
-            good=f"above {_P_VALUE}",
-            verdict=alone,
+            mild(above(_P_VALUE)),
         ),
     ]
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from xentjax.audit.estimate import Estimate, percentiles
 from xentjax.audit.language_model import LanguageModel
-from xentjax.audit.section import Measure, Verdict
+from xentjax.audit.section import Measure
+from xentjax.audit.sections.bounds import below, judged, unpraised
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent
 from xentjax.audit.shared_tokens import PASSAGE, shared_tokens
@@ -52,7 +53,14 @@ def new_text_part(subject: LanguageModel, *, bound: float, seed: int) -> Part:
         np.add.reduceat(each, starts) for each in (losses, losses * new, 1.0 + 0 * new, 1.0 * new)
     ]
     fresh, kind = (_resampled(statistic, sums, seed) for statistic in (_loss_of_new, _kindness))
-    whole, verdict = float(losses.mean()), _judge(kind, bound, blocks)
+    whole = float(losses.mean())
+    measure = judged(
+        f"nats by which passages of {PASSAGE} tokens that train has flatter the test loss",
+        kind,
+        below(bound) if blocks >= _WANTED else unpraised(below(bound)),
+        unit="nats",
+        why="as the loss gap",
+    )
     return Part(
         f"Where train does not have the text word for word, on {percent(new.mean())} of the "
         f"test's tokens, the loss is {fresh.value:.3g} nats ({fresh.low:.3g} to {fresh.high:.3g}) "
@@ -61,27 +69,15 @@ def new_text_part(subject: LanguageModel, *, bound: float, seed: int) -> Part:
         f"({kind.low:.3g} to {kind.high:.3g}).",
         [
             Measure("test loss where train does not have the text", *fresh, "nats"),
-            Measure(
-                f"nats by which passages of {PASSAGE} tokens that train has flatter the test loss",
-                *kind,
-                "nats",
-                f"below {bound:.3g}, as the loss gap",
-                verdict,
-            ),
+            measure,
         ],
         advice=[]
-        if verdict == "good"
+        if measure.verdict == "good"
         else [
             "Report the loss on the text that train does not have; split by documents, not by "
             "place, and remove copies first."
         ],
     )
-
-
-def _judge(kind: Estimate, bound: float, blocks: int) -> Verdict:
-    if kind.low > bound:
-        return "act"
-    return "good" if kind.high <= bound and blocks >= _WANTED else "watch"
 
 
 def _resampled(statistic, sums: list[np.ndarray], seed: int) -> Estimate:

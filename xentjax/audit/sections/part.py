@@ -54,8 +54,3 @@ def joined(head: Head, parts: Sequence[Part]) -> Section:
         advice=list(dict.fromkeys(text for part in ranked for text in part.advice)),
         unmeasured=[text for part in parts for text in part.unmeasured],
     )
-
-
-def against(low: float, high: float, bound: float) -> Verdict:
-    """How an interval stands to a bound that is good to stay below."""
-    return "act" if low > bound else "watch" if high > bound else "good"

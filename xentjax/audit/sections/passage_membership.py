@@ -5,6 +5,7 @@ import numpy as np
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.sections.bounds import below, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.shared_tokens import PASSAGE, repeated_tokens, shared_tokens
 from xentjax.audit.text_membership import TextMembership, membership_auc, membership_scores
@@ -27,25 +28,34 @@ def find_membership(subject: LanguageModel, *, seed: int) -> Part:
             )
         )
     scores = {split: _scores(subject, cut) for split, cut in passages.items()}
-    attack, null = (
+    attack, nulls = (
         {
             name: membership_auc(scores[split][name], scores["test"][name], seed=seed)
             for name in scores["test"]
         }
         for split in ("train", "validation")
     )
-    found, topic = attack[_HEADLINE], null[_HEADLINE]
-    verdict = _verdict(found, topic)
-    measures = (
-        _measure("training against test passages (AUC)", found, verdict, "up to 0.6"),
-        _measure("null: validation against test (AUC)", topic, None, "0.5 where topics agree"),
+    found, topic = attack[_HEADLINE], nulls[_HEADLINE]
+    measure = judged(
+        "training against test passages (AUC)",
+        (found.auc, found.low, found.high),
+        # A difference that two held-out parts show as well is one of topic.
+        below(_BOUND, act=max(_BOUND, topic.high)),
+        why="0.5 is guessing",
+    )
+    null = Measure(
+        "null: validation against test (AUC)",
+        topic.auc,
+        topic.low,
+        topic.high,
+        good="0.5 where topics agree",
     )
     return Part(
-        sentence=_sentence(found, topic, verdict),
-        measures=measures,
-        grids=(_grid(attack, null, passages["test"].shape[1] - 1),),
+        sentence=_sentence(found, topic, measure.verdict),
+        measures=(measure, null),
+        grids=(_grid(attack, nulls, passages["test"].shape[1] - 1),),
         advice=()
-        if verdict == "good"
+        if measure.verdict == "good"
         else ("Train for fewer steps, with more text or dropout, or with differential privacy.",),
     )
 
@@ -92,14 +102,7 @@ def _scores(subject: LanguageModel, passages: np.ndarray):
     return membership_scores(losses, texts)
 
 
-def _verdict(found: TextMembership, topic: TextMembership) -> Verdict:
-    if found.high <= _BOUND or found.auc <= 0.5:
-        return "good"
-    # A difference that two held-out parts show as well is one of topic.
-    return "act" if found.low > max(_BOUND, topic.high) else "watch"
-
-
-def _sentence(found: TextMembership, topic: TextMembership, verdict: Verdict) -> str:
+def _sentence(found: TextMembership, topic: TextMembership, verdict: Verdict | None) -> str:
     begin = (
         f"From its loss, a training passage is told from a test passage with AUC {found.auc:.2f} "
         f"({found.low:.2f} to {found.high:.2f}; guessing is 0.5)"
@@ -110,10 +113,6 @@ def _sentence(found: TextMembership, topic: TextMembership, verdict: Verdict) ->
     if verdict == "watch":
         return f"{begin}; two held-out parts, which differ in topic alone, give {null}."
     return f"{begin}, so the loss gives little away."
-
-
-def _measure(name: str, found: TextMembership, verdict: Verdict | None, good: str) -> Measure:
-    return Measure(name, found.auc, found.low, found.high, good=good, verdict=verdict)
 
 
 def _grid(attack, null, length: int) -> Grid:

@@ -16,7 +16,8 @@ from xentjax.audit.attacks import fgsm, pgd, random_signs
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import NoiseCurve, input_noise_curve
 from xentjax.audit.section import Measure, Picture, picture
-from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
+from xentjax.audit.sections.bounds import judged, mild, none
+from xentjax.audit.sections.lost import LOST
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent, round_percent
 from xentjax.plots.robustness import AccuracyCurve, draw_accuracy_curves
@@ -84,10 +85,9 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         _chance(labels),
     )
     lost = strong.flipped(_JUDGED_ATTACK)
-    measure = Measure(
-        "right answers lost to an attack of 1 % of the range",
-        *lost, "share", f"below {round_percent(LOST_GOOD)}", judge_lost(*lost[1:]),
-    )  # fmt: skip
+    measure = judged(
+        "right answers lost to an attack of 1 % of the range", lost, LOST, unit="share"
+    )
     return Part(
         f"Changing every feature by at most 1 % of its range, in the worst direction, turns "
         f"{percent(lost[0])} of the right answers wrong (95 %: {percent(lost[1])} to "
@@ -109,13 +109,15 @@ def _half_lost(curve: AttackCurve) -> str:
 def _masking_measures(signs: GradientMasking) -> list[Measure]:
     if not signs.suspected:
         return []
-    share, low, high = signs.survivors
     return [
-        Measure(
-            "answers that outlive a change of the whole range", share, low, high, "share",
-            "0; more means that the attack was blind", "watch",
+        judged(
+            "answers that outlive a change of the whole range",
+            signs.survivors,
+            mild(none()),
+            unit="share",
+            why="more means that the attack was blind",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _attack_advice(measure: Measure, signs: GradientMasking) -> list[str]:
@@ -144,24 +146,19 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     lost = curve.flipped(_JUDGED_NOISE)
     if np.isnan(lost[0]):
         return Part(unmeasured=["Noise: no answer is right to begin with."])
-    verdict = judge_lost(*lost[1:])
+    measure = judged("right answers lost to noise of 5 % of the range", lost, LOST, unit="share")
     drawn = noise_picture(
         "Accuracy under noise", "standard deviation of the noise, share of the range", curve, labels
     )
     return Part(
         f"Ordinary noise of 5 % of the range turns {percent(lost[0])} wrong ({percent(lost[1])} to "
         f"{percent(lost[2])}).",
-        [
-            Measure(
-                "right answers lost to noise of 5 % of the range",
-                *lost, "share", f"below {round_percent(LOST_GOOD)}", verdict,
-            )
-        ],
+        [measure],
         pictures=[drawn],
         advice=[]
-        if verdict == "good"
+        if measure.verdict == "good"
         else ["Add noise of the size you expect to the training rows, and measure again."],
-    )  # fmt: skip
+    )
 
 
 def noise_picture(title: str, xlabel: str, curve: NoiseCurve, labels: np.ndarray) -> Picture:

@@ -7,7 +7,8 @@ import numpy as np
 
 from xentjax.audit.canaries import CHANCE_BITS, Exposure, canary_exposure
 from xentjax.audit.language_model import LanguageModel
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, Measure, picture
+from xentjax.audit.sections.bounds import below, judged
 from xentjax.audit.sections.part import Part
 from xentjax.data.canaries import CanaryFormat
 from xentjax.metrics.intervals import bootstrap_interval
@@ -43,24 +44,24 @@ def find_exposure(
         # Canaries of another format, or characters that the tokenizer does not know.
         return _nothing(f"{error}.")
     planted, chance = _those(found, slice(None, -_NULL)), _those(found, slice(-_NULL, None))
-    verdict = _verdict(planted)
     most = int(planted.bits.argmax())
+    measure = judged(
+        "exposure of the most exposed secret",
+        [float(end[most]) for end in (planted.bits, planted.low, planted.high)],
+        below(_bound(planted)),
+        unit="bits",
+        why="one never planted has 1.44 on average",
+    )
     return Part(
         sentence=_sentence(planted, most),
         measures=(
-            Measure(
-                "exposure of the most exposed secret",
-                *(float(end[most]) for end in (planted.bits, planted.low, planted.high)),
-                unit="bits",
-                good=f"below {_bound(planted):.1f}; one never planted has 1.44 on average",
-                verdict=verdict,
-            ),
+            measure,
             _null_measure(chance, seed),
         ),
         grids=(_grid(subject.canaries, planted, form),),
         pictures=(_picture(planted),),
         advice=()
-        if verdict == "good"
+        if measure.verdict == "good"
         else (
             "Remove secrets from the training text, or repeat none: exposure grows with copies.",
             "Train with differential privacy, which bounds the exposure of what stands there once.",
@@ -80,12 +81,6 @@ def _those(found: Exposure, rows: slice) -> Exposure:
 def _bound(planted: Exposure) -> float:
     # Of K secrets one reaches b bits by chance with probability K · 2⁻ᵇ at most.
     return _RARE + math.log2(len(planted.bits))
-
-
-def _verdict(planted: Exposure) -> Verdict:
-    if planted.low.max() >= _bound(planted):
-        return "act"
-    return "watch" if planted.high.max() >= _bound(planted) else "good"
 
 
 def _sentence(planted: Exposure, most: int) -> str:

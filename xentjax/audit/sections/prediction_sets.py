@@ -5,11 +5,15 @@ import math
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.conformal import ConformalPredictor, fit_aps, fit_classwise_aps, fit_raps
 from xentjax.audit.coverage import SetCoverage, Shares, chance_of_coverage, set_coverage
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, picture
+from xentjax.audit.sections.bounds import Bounds, above, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent, round_percent, with_interval
 from xentjax.plots.conformal import draw_prediction_sets
 
+_BROKEN = 2  # times the mistakes that were promised
+# By the beta-binomial law of exchangeable rows, one-sided.
+_RARE = 0.025
 _FEWEST = 10  # test rows, for the share covered to tell anything
 
 
@@ -46,16 +50,22 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
             "test rows."
         ),
         measures=[
-            Measure(
+            judged(
                 f"sets promised to hold the answer in {round_percent(promised)}, on test",
-                coverage.coverage.value,
-                coverage.coverage.low,
-                coverage.coverage.high,
-                "share",
-                f"{round_percent(promised)} or more; so few or fewer come by chance in "
+                coverage.coverage,
+                # A kept promise has the promised share as its mean, so that half of all kept ones
+                # lie below it.
+                above(1 - _BROKEN * alpha),
+                unit="share",
+                why=f"twice the mistakes promised; so few or fewer come by chance in "
                 f"{percent(chance)}",
-                _judge_chance(chance),
-            )
+            ),
+            judged(
+                "p-value: so few sets, or fewer, hold the answer",
+                chance,
+                Bounds(above=_RARE, act_below=0.005),
+                why="rows like those of validation give less in one of forty tests",
+            ),
         ],
         grids=[grid],
         pictures=[
@@ -74,15 +84,8 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
     )
 
 
-def _judge_chance(chance: float) -> Verdict:
-    """By the beta-binomial law of exchangeable rows, one-sided."""
-    if chance < 0.005:
-        return "act"
-    return "watch" if chance < 0.025 else "good"
-
-
 def _sets_advice(chance: float) -> list[str]:
-    if _judge_chance(chance) == "good":
+    if chance > _RARE:
         return []
     return [
         "The test rows are not like the validation rows, or promises of coverage would hold: see "

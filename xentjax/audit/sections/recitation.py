@@ -4,7 +4,8 @@ import numpy as np
 
 from xentjax.audit.extraction import Extraction, extract_verbatim
 from xentjax.audit.language_model import LanguageModel
-from xentjax.audit.section import Grid, Measure, Verdict, picture
+from xentjax.audit.section import Grid, Measure, picture
+from xentjax.audit.sections.bounds import below, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent
 from xentjax.audit.suffix_array import sort_suffixes
@@ -40,27 +41,20 @@ def find_recitation(subject: LanguageModel, *, prompts: int, seed: int) -> Part:
         )
         for split in ("train", "test")
     )
-    verdict = _verdict(train[-1], test[-1])
+    measures = _measures(train[-1], test[-1])
     return Part(
         sentence=_sentence(train[-1], test[-1]),
-        measures=_measures(train[-1], test[-1], verdict),
+        measures=measures,
         grids=(_grid(train, test),),
         pictures=(_picture(train, test),),
         advice=()
-        if verdict == "good"
+        if measures[0].verdict == "good"
         else (
             "Remove repeated passages from the training text: what stands there often is recited "
             "first.",
             "Do not publish the model if its training text is confidential.",
         ),
     )
-
-
-def _verdict(train: Extraction, test: Extraction) -> Verdict:
-    found, null = train.reproduced[_TARGETS[0]], test.reproduced[_TARGETS[0]]
-    if found.high <= _BOUND or found.value <= null.value:
-        return "good"
-    return "act" if found.low > max(_BOUND, null.high) else "watch"
 
 
 def _sentence(train: Extraction, test: Extraction) -> str:
@@ -74,16 +68,17 @@ def _sentence(train: Extraction, test: Extraction) -> str:
     )
 
 
-def _measures(train: Extraction, test: Extraction, verdict: Verdict) -> tuple[Measure, ...]:
+def _measures(train: Extraction, test: Extraction) -> tuple[Measure, ...]:
     n = _TARGETS[0]
-    copied = train.mean_copied()
+    copied, null = train.mean_copied(), test.reproduced[n]
     return (
-        Measure(
+        judged(
             f"training prompts whose next {n} tokens are recited",
-            *train.reproduced[n],
+            train.reproduced[n],
+            # What test prompts give as well is repetition and no memory.
+            below(max(_BOUND, null.value), act=max(_BOUND, null.high)),
             unit="share",
-            good="below 5 %, or no more than of test prompts",
-            verdict=verdict,
+            why=f"of test prompts it is {percent(null.value)}",
         ),
         Measure(
             f"null: test prompts whose next {n} tokens are given",

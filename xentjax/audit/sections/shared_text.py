@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 
+from xentjax.audit.estimate import share
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.sections.bounds import below, judged, mild
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.wording import percent
 from xentjax.audit.text_overlap import (
     SharedWindows,
     longest_shared_span,
@@ -15,7 +17,6 @@ from xentjax.audit.text_overlap import (
     shared_lines,
     shared_windows,
 )
-from xentjax.metrics import wilson_interval
 
 _SHARE = 0.01  # of the test, which then moves the loss by little
 _FEWEST_LINES = 20
@@ -49,21 +50,12 @@ def shared_passages_part(
         rows.append([n, _with_interval(own), _with_interval(usual), percent(chance.share)])
     own, usual = found[judged]
     span = longest_shared_span(test, train)
-    verdict = _verdict(own, usual)
+    measure = _passages_measure(own, usual)
     repeated = repeated_share(train, length=judged)
     return Part(
-        _sentence(own, usual, span.length, verdict),
+        _sentence(own, usual, span.length, measure.verdict),
         measures=[
-            Measure(
-                f"test windows of {judged} tokens found in train word for word",
-                own.share,
-                own.low,
-                own.high,
-                "share",
-                good=f"below {round_percent(_SHARE)}, or as train repeats itself: "
-                f"{percent(usual.share)}",
-                verdict=verdict,
-            ),
+            measure,
             Measure(
                 f"training windows of {judged} tokens that train had before",
                 repeated,
@@ -80,7 +72,7 @@ def shared_passages_part(
                 f"chance. The longest passage begins: {_shown(subject, test, span)}",
             )
         ],
-        advice=[] if verdict == "good" else [_ADVICE[verdict]],
+        advice=[_ADVICE[measure.verdict]] if measure.verdict in _ADVICE else [],
     )
 
 
@@ -105,8 +97,6 @@ def shared_lines_part(subject: LanguageModel) -> Part:
                 f"{_FEWEST_LINES} are needed to tell. Hold a longer text out."
             ]
         )
-    interval = wilson_interval(found.shared, found.lines)
-    low = float(interval.low)
     grids = []
     if found.shared:
         # A row of asterisks says nothing.
@@ -118,34 +108,34 @@ def shared_lines_part(subject: LanguageModel) -> Part:
     return Part(
         f"{found.shared} of {found.lines} longer lines of the test are in train too.",
         measures=[
-            Measure(
+            judged(
                 "test lines of 20 characters or more that train has",
-                found.shared / found.lines,
-                low,
-                float(interval.high),
-                "share",
-                good="below 5 %: headings and boilerplate recur",
-                verdict="watch" if low > 0.05 else "good",
+                share(found.shared, found.lines),
+                mild(below(0.05)),
+                unit="share",
+                why="headings and boilerplate recur",
             )
         ],
         grids=grids,
     )
 
 
-def _verdict(own: SharedWindows, usual: SharedWindows) -> Verdict:
+def _passages_measure(own: SharedWindows, usual: SharedWindows) -> Measure:
     """Bad is more than a hundredth, and more than the text repeats of itself anyway."""
-    if own.low > _SHARE and _least_excess(own, usual) > 0:
-        return "act"
-    # A test of few blocks has no interval; then its very windows are the measure.
-    return "watch" if max(own.share, own.high if own.low > 0 else 0) > _SHARE else "good"
+    ends = (own.low, own.high)
+    return judged(
+        f"test windows of {own.length} tokens found in train word for word",
+        # A test of few blocks has no interval; then its very windows are the measure.
+        (own.share, *ends) if all(map(math.isfinite, ends)) else own.share,
+        below(_SHARE, act=max(_SHARE, np.nan_to_num(usual.high, nan=usual.share))),
+        unit="share",
+        why=f"train repeats {percent(usual.share)} of itself",
+    )
 
 
-def _least_excess(own: SharedWindows, usual: SharedWindows) -> float:
-    """The lower end of the difference of two shares, of their two intervals (Newcombe 1998)."""
-    return own.share - usual.share - math.hypot(own.share - own.low, usual.high - usual.share)
-
-
-def _sentence(own: SharedWindows, usual: SharedWindows, longest: int, verdict: Verdict) -> str:
+def _sentence(
+    own: SharedWindows, usual: SharedWindows, longest: int, verdict: Verdict | None
+) -> str:
     share = (
         f"{percent(own.share)} of the test's windows of {own.length} tokens are in train word for "
         f"word (the end of train repeats {percent(usual.share)} of the rest of it); the longest "
@@ -156,7 +146,7 @@ def _sentence(own: SharedWindows, usual: SharedWindows, longest: int, verdict: V
         "watch": "Test and train share passages: ",
         "good": "Test and train share few passages: ",
     }
-    return said[verdict] + share
+    return said[verdict or "good"] + share
 
 
 def _with_interval(found: SharedWindows) -> str:

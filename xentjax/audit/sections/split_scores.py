@@ -7,7 +7,8 @@ from xentjax.audit.fit_state import FitThresholds, FitVerdict, reference_scale, 
 from xentjax.audit.heads import Head
 from xentjax.audit.overfitting import Generalization
 from xentjax.audit.section import Grid, Measure, Picture, Section, Verdict, picture, worst
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.bounds import Bounds, above, below, judged, mild, unpraised
+from xentjax.audit.sections.wording import percent
 from xentjax.plots.gaps import draw_gaps
 
 _BOUNDS = FitThresholds()
@@ -69,47 +70,39 @@ def _measures(found: Generalization, words: Words) -> list[Measure]:
     test = found.splits[2].loss
     # Below so many rows the bootstrap is too narrow to be believed.
     many = found.splits[2].rows >= _BOUNDS.rows
-    learned = skill(found)
-    negative = Estimate(-learned.value, -learned.high, -learned.low)
     return [
-        Measure(
+        judged(
             "loss gap, test − training",
-            *found.loss_gap,
-            "nats",
-            f"below {_BOUNDS.loss_gap * scale:.3g}, a tenth of the loss of {words.reference}",
-            _side(found.loss_gap, _BOUNDS.loss_gap * scale, trusted=many),
+            found.loss_gap,
+            _trusted(below(_BOUNDS.loss_gap * scale), many),
+            unit="nats",
+            why=f"a tenth of the loss of {words.reference}",
         ),
-        Measure(
+        judged(
             "accuracy gap, training − test",
-            *found.accuracy_gap,
-            "share",
-            f"below {round_percent(_BOUNDS.accuracy_gap)}",
-            _side(found.accuracy_gap, _BOUNDS.accuracy_gap, trusted=many or found.counted),
+            found.accuracy_gap,
+            _trusted(below(_BOUNDS.accuracy_gap), many or found.counted),
+            unit="share",
         ),
-        Measure(
+        judged(
             "test loss",
-            *test,
-            "nats",
-            f"below {scale:.3g}, {words.reference}",
-            _side(test, scale, trusted=many),
+            test,
+            _trusted(below(scale), many),
+            unit="nats",
+            why=f"that of {words.reference}",
         ),
-        Measure(
+        judged(
             "share of the reference loss gone in training",
-            *learned,
-            "share",
-            f"above {round_percent(_BOUNDS.skill)}",
-            _side(negative, -_BOUNDS.skill, trusted=found.splits[0].rows >= _BOUNDS.rows),
+            skill(found),
+            _trusted(above(_BOUNDS.skill), found.splits[0].rows >= _BOUNDS.rows),
+            unit="share",
         ),
     ]
 
 
-def _side(found: Estimate, bound: float, *, trusted: bool) -> Verdict:
-    """Good wholly below the bound, act wholly above it, watch astride or where rows are few."""
-    if not trusted:
-        return "watch"
-    if found.high <= bound:
-        return "good"
-    return "act" if found.low > bound else "watch"
+def _trusted(bounds: Bounds, many: bool) -> Bounds:
+    """Neither praise nor alarm where rows are few."""
+    return bounds if many else unpraised(mild(bounds))
 
 
 def _split_grid(found: Generalization, words: Words) -> Grid:

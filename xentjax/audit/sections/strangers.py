@@ -16,7 +16,8 @@ from xentjax.audit.out_of_distribution import (
     shuffled_features,
     uniform_features,
 )
-from xentjax.audit.section import Grid, Measure, Verdict
+from xentjax.audit.section import Grid, Measure
+from xentjax.audit.sections.bounds import above, judged, mild
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import percent
 
@@ -29,7 +30,8 @@ _SCORES: Mapping[str, Callable[..., np.ndarray]] = {
     "margin": margin_score,
 }
 # A row of the data is surer than a stranger in nine of ten pairs.
-_BOUND = 0.9
+# Never "act": whether strangers come at all depends on where the model is used.
+_TOLD = mild(above(0.9))
 
 
 def strangers_part(subject: Classifier, *, seed: int) -> Part:
@@ -77,22 +79,17 @@ def _detection(subject: Classifier, logits: np.ndarray, of: Callable[..., np.nda
 
 
 def _measure(name: str, found: Detection) -> Measure:
-    area = found.auroc
-    good = f"above {_BOUND}; ½ is guessing, below it the model is surer of them than of the data"
-    return Measure(
+    return judged(
         f"test rows told from {name} by confidence (AUROC)",
-        area.value,
-        area.low,
-        area.high,
-        "",
-        good,
-        _judge(found),
+        found.auroc,
+        _TOLD,
+        why="½ is guessing, below it the model is surer of them than of the data; such rows need "
+        "not come where the model is used",
     )
 
 
-def _judge(found: Detection) -> Verdict:
-    """Never "act": whether strangers come at all depends on where the model is used."""
-    return "good" if found.auroc.low >= _BOUND else "watch"
+def _told(found: Detection) -> bool:
+    return _TOLD.verdict(found.auroc.low, found.auroc.high) == "good"
 
 
 def _sentence(confidence: Mapping[str, float]) -> str:
@@ -126,7 +123,7 @@ def _grid(found: Mapping[str, Mapping[str, Detection]], confidence: Mapping[str,
 
 
 def _advice(found: Mapping[str, Mapping[str, Detection]]) -> list[str]:
-    poor = [name for name, scores in found.items() if _judge(scores["confidence"]) != "good"]
+    poor = [name for name, scores in found.items() if not _told(scores["confidence"])]
     if not poor:
         return []
     mean = {

@@ -12,11 +12,13 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.cross_validation import out_of_fold_logits
+from xentjax.audit.estimate import share
 from xentjax.audit.label_errors import LabelErrors, find_label_errors, probabilities
 from xentjax.audit.section import Grid, Measure, Picture, picture
-from xentjax.audit.sections.part import Part, against
-from xentjax.audit.sections.wording import percent, round_percent
-from xentjax.metrics import average_precision, bootstrap_interval, wilson_interval
+from xentjax.audit.sections.bounds import above, below, judged, mild
+from xentjax.audit.sections.part import Part
+from xentjax.audit.sections.wording import percent
+from xentjax.metrics import average_precision, bootstrap_interval
 from xentjax.plots.suspects import draw_suspects
 
 # The mean share of label errors in ten much-used test sets (Northcutt, Athalye, Mueller 2021).
@@ -127,14 +129,11 @@ def _search(subject, features, labels, seed, folds, repeats, steps) -> _Search:
 
 def _measures(search: _Search, seed: int) -> tuple[list[Measure], float]:
     n, marked = len(search.labels), int(search.given.both.sum())
-    interval = wilson_interval(marked, n)
     # The margin is below one half where another class is likelier than the one given.
     wrong = float((search.given.normalized_margin < 0.5).mean())
-    verdict = against(float(interval.low), float(interval.high), _USUAL)
-    if verdict == "act" and wrong > _ERRS:
-        verdict = "watch"
+    # A model that errs often disbelieves many right labels too.
+    bounds = mild(below(_USUAL)) if wrong > _ERRS else below(_USUAL)
     found = int(search.planted.both[search.moved].sum())
-    trial = wilson_interval(found, int(search.moved.sum()))
     ranking = bootstrap_interval(
         jax.random.key(seed),
         _precision,
@@ -144,32 +143,25 @@ def _measures(search: _Search, seed: int) -> tuple[list[Measure], float]:
         search.moved | ~search.given.both,
         resamples=300,
     )
-    share = search.moved.mean()
     return [
-        Measure(
+        judged(
             "labels under suspicion",
-            marked / n,
-            float(interval.low),
-            float(interval.high),
-            "share",
-            good=f"below {round_percent(_USUAL)}, the mean of ten much-used data sets",
-            verdict=verdict,
+            share(marked, n),
+            bounds,
+            unit="share",
+            why="the mean of ten much-used data sets",
         ),
-        Measure(
+        judged(
             f"errors found of {search.moved.sum()} planted",
-            found / int(search.moved.sum()),
-            float(trial.low),
-            float(trial.high),
-            "share",
-            good="near 100 %",
-            verdict="watch" if trial.high < 0.5 else "good",
+            share(found, int(search.moved.sum())),
+            mild(above(0.5)),
+            unit="share",
         ),
-        Measure(
+        judged(
             "average precision of the ranking on planted errors",
-            float(ranking.estimate),
-            *_known(ranking.low, ranking.high),
-            good=f"near 1; {share:.2f} is guessing",
-            verdict="watch" if float(ranking.estimate) < 0.5 else "good",
+            (float(ranking.estimate), *_known(ranking.low, ranking.high)),
+            mild(above(0.5)),
+            why=f"{search.moved.mean():.2f} is guessing",
         ),
     ], wrong
 
@@ -178,10 +170,10 @@ def _precision(scores, moved, counted):
     return average_precision(scores, moved, where=counted)
 
 
-def _known(low, high) -> tuple[float | None, float | None]:
+def _known(low, high) -> tuple[float, ...]:
     """The interval, or none where a resample held no planted error."""
     found = float(low), float(high)
-    return found if np.isfinite(found).all() else (None, None)
+    return found if np.isfinite(found).all() else ()
 
 
 def _grids(subject: Classifier, search: _Search, suspects: np.ndarray) -> list[Grid]:

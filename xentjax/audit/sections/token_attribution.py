@@ -10,7 +10,8 @@ from xentjax.audit.heads import LANGUAGE_ATTRIBUTION
 from xentjax.audit.language_model import LanguageModel
 from xentjax.audit.passages import spread_passages
 from xentjax.audit.replacement import mean_over_windows
-from xentjax.audit.section import ColouredText, Grid, Measure, Section, Verdict, picture
+from xentjax.audit.section import ColouredText, Grid, Section, picture
+from xentjax.audit.sections.bounds import above, judged, mild
 from xentjax.audit.sections.part import Part, joined
 from xentjax.audit.sections.wording import percent
 from xentjax.audit.token_losses import passage_losses, text_pieces, window_losses
@@ -70,15 +71,15 @@ def _context(subject: LanguageModel, seed: int) -> Part:
     without = window_losses(subject.model, windows[:, half:-1], windows[:, half + 1 :])
     saved = without[:, -quarter:] - losses[:, -quarter:]
     gain = mean_over_windows(saved, seed=seed)
-    verdict: Verdict = "good" if gain.low > 0 else "watch"
-    helps = "The model uses" if verdict == "good" else "The model is not seen to use"
-    measure = Measure(
+    measure = judged(
         f"loss saved by tokens more than {half} back",
-        *gain,
+        gain,
+        mild(above(0.0)),
         unit="nats",
-        good="above 0: the model uses its whole block",
-        verdict=verdict,
+        why="then the model uses its whole block",
     )
+    used = measure.verdict == "good"
+    helps = "The model uses" if used else "The model is not seen to use"
     return Part(
         sentence=(
             f"{helps} distant context: what stands more than {half} tokens back saves "
@@ -95,7 +96,7 @@ def _context(subject: LanguageModel, seed: int) -> Part:
             ),
         ),
         advice=()
-        if verdict == "good"
+        if used
         else ("A smaller block may serve as well, at less cost; or train for longer.",),
     )
 

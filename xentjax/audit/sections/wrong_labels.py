@@ -8,8 +8,7 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import label_noise_curve
-from xentjax.audit.section import Measure
-from xentjax.audit.sections.lost import LOST_GOOD, judge_lost
+from xentjax.audit.sections.lost import LOST
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.perturbations import noise_picture
 from xentjax.audit.sections.wording import round_percent
@@ -28,13 +27,13 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         classes=len(subject.class_names), trainings=trainings, seed=seed, steps=subject.steps,
         batch_size=subject.batch_size, learning_rate=subject.learning_rate,
     )  # fmt: skip
-    judged = int(np.abs(curve.sizes - _JUDGED).argmin())
+    at = int(np.abs(curve.sizes - _JUDGED).argmin())
     lost = bootstrap_interval(
-        jax.random.key(seed), jnp.mean, (curve.right[0] - curve.right[judged]).astype(np.float32)
+        jax.random.key(seed), jnp.mean, (curve.right[0] - curve.right[at]).astype(np.float32)
     )
     share, low, high = (float(value) for value in (lost.estimate, lost.low, lost.high))
-    verdict = judge_lost(low, high)
-    name = f"test accuracy lost to {round_percent(curve.sizes[judged])} of wrong training labels"
+    name = f"test accuracy lost to {round_percent(curve.sizes[at])} of wrong training labels"
+    measure = judged(name, (share, low, high), LOST, unit="share")
     drawn = noise_picture(
         "Accuracy by share of wrong training labels",
         f"share of training labels that are wrong ({trainings} trainings each)",
@@ -42,12 +41,12 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         test.labels,
     )
     return Part(
-        f"Trained with {round_percent(curve.sizes[judged])} of the labels wrong, it would lose "
+        f"Trained with {round_percent(curve.sizes[at])} of the labels wrong, it would lose "
         f"{100 * share:.1f} points of test accuracy ({100 * low:.1f} to {100 * high:.1f}).",
-        [Measure(name, share, low, high, "share", f"below {round_percent(LOST_GOOD)}", verdict)],
+        [measure],
         pictures=[drawn],
         advice=[]
-        if verdict == "good"
+        if measure.verdict == "good"
         else [
             "The model may learn wrong labels by heart: check the labels, stop earlier, or "
             "train with a loss that forgives them (generalized cross-entropy, label smoothing)."
