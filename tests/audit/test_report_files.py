@@ -92,6 +92,6 @@ def test_verdicts_are_counted_in_a_sentence():
     report = make_report([full_section(verdict=v) for v in ("good", "act", "good", "unmeasured")])
     assert count_verdicts(report) == {"act": 1, "good": 2, "unmeasured": 1}
     assert verdict_sentence(report) == (
-        "Of 4 dangers looked at: 1 to act on, 2 good and 1 not measured."
+        "Of 4 dangers looked at: 1 to act on, 2 good and 1 not judged."
     )
     assert verdict_sentence(make_report([])) == "Nothing was looked at."

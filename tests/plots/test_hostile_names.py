@@ -9,6 +9,7 @@ import pytest
 
 from xentjax.plots.attention import draw_attention
 from xentjax.plots.attribution import draw_feature_bars
+from xentjax.plots.canvas import literal
 from xentjax.plots.class_counts import draw_class_counts
 from xentjax.plots.groups import draw_groups
 from xentjax.plots.neighbours import Neighbours, draw_neighbours
@@ -45,3 +46,20 @@ def test_a_picture_is_well_formed_whatever_names_hold(draw, arguments):
     drawn = xml.etree.ElementTree.fromstring(file.getvalue())
     assert drawn.tag.endswith("svg")
     assert not [each for each in drawn.iter() if "script" in str(each.tag)]
+
+
+def test_letters_that_the_font_does_not_have_become_numbers_that_tell_them_apart():
+    assert literal("日本") == "U+65E5U+672C" != literal("中国")
+    assert literal("é ½ →") == "é ½ →"
+
+
+def test_a_name_of_four_hundred_letters_leaves_room_for_the_picture():
+    # Warnings are errors here: no glyph is missing, and the layout finds room.
+    for draw, *arguments in DRAWINGS.values():
+        named = [
+            ["日本" * 200 if isinstance(name, str) else name for name in each]
+            if each is NAMES or each == NAMES[::-1]
+            else each
+            for each in arguments
+        ]
+        draw(*named, io.BytesIO())

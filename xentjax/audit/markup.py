@@ -16,6 +16,9 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
 
+_RIGHT = "[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc]"
+_FROM_THE_RIGHT = re.compile(f"{_RIGHT}(?:[\\w ]*{_RIGHT})?")
+
 
 class Markup(str):
     """Text that is HTML already."""
@@ -44,8 +47,17 @@ def escaped(text: str) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Sentences as HTML: with minus signs, and no line breaks between a number and its percent."""
-    return escaped(_MINUS.sub("\u2212", text).replace(" %", "\u00a0%"))
+    """Sentences as HTML: with minus signs, and no line breaks between a number and its percent.
+
+    Letters that are read from the right are set apart, so that they do not reorder the numbers
+    beside them.
+
+    Example:
+        >>> prose("class \u05d0 5")
+        'class <bdi>\u05d0</bdi> 5'
+    """
+    safe = escaped(_MINUS.sub("\u2212", text).replace(" %", "\u00a0%"))
+    return Markup(_FROM_THE_RIGHT.sub(r"<bdi>\g<0></bdi>", safe))
 
 
 def element(tag: str, /, *children: str, **attributes: str | bool | None) -> Markup:

@@ -166,7 +166,8 @@ def _footer(report: Report) -> Markup:
                     "Intervals are 95 % intervals: of data like these drawn again, 95 in 100 such "
                     "intervals would hold the true value. What is fitted is fitted on validation "
                     "and reported on test. A verdict follows from the interval, not from the "
-                    "single number.",
+                    "single number; a number without interval is judged as it stands. A danger "
+                    "has the worst verdict found in it.",
                 ),
                 _facts(facts),
                 element("h3", "Words"),

@@ -100,7 +100,7 @@ def _measure(measure: Measure) -> Markup:
     interval = interval_text(measure)
     return element(
         "tr",
-        element("th", measure.name, scope="row"),
+        element("th", prose(measure.name), scope="row"),
         element("td", measure_text(measure), class_="value"),
         element(
             "td",
@@ -122,7 +122,7 @@ def _figure(picture: Picture) -> Markup:
     encoded = base64.b64encode(picture.svg.encode("utf-8", "replace")).decode()
     return element(
         "figure",
-        element("h3", picture.title),
+        element("h3", prose(picture.title)),
         element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=picture.caption),
         element("figcaption", prose(picture.caption)),
     )
@@ -131,7 +131,7 @@ def _figure(picture: Picture) -> Markup:
 def _table(grid: Grid) -> Markup:
     numeric = [_numeric(grid, place) for place in range(len(grid.columns))]
     heads = [
-        element("th", column, scope="col", class_="number" if number else None)
+        element("th", prose(column), scope="col", class_="number" if number else None)
         for column, number in zip(grid.columns, numeric, strict=True)
     ]
     rows = [element("tr", *map(_cell, row, numeric)) for row in grid.rows]
@@ -142,7 +142,7 @@ def _table(grid: Grid) -> Markup:
     )
     return element(
         "div",
-        element("h3", grid.title),
+        element("h3", prose(grid.title)),
         # Wider than the page it scrolls in its own box, by keyboard too.
         element("div", table, class_="scroll", tabindex="0", role="region", aria_label=grid.title),
         element("p", prose(grid.note), class_="note") if grid.note else "",

@@ -11,13 +11,13 @@ WORDS: Mapping[Verdict, str] = {
     "act": "act",
     "watch": "watch",
     "good": "good",
-    "unmeasured": "not measured",
+    "unmeasured": "not judged",
 }
 MEANINGS: Mapping[Verdict, str] = {
-    "act": "the whole interval lies beyond the bound",
-    "watch": "the interval straddles the bound, so the data cannot tell",
+    "act": "the whole interval lies beyond the bound, or beyond a harder one where “act” names it",
+    "watch": "the interval straddles a bound, so the data cannot tell, or lies between the two",
     "good": "the whole interval lies within the bound",
-    "unmeasured": "why, and how it could be, is said in its section",
+    "unmeasured": "too little to go by; why, and how it could be, is said in the section",
 }
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _OVERVIEW_LENGTH = 160

@@ -48,4 +48,5 @@ def print_summary(report: Report, console: Console, *, written: Path | None = No
 
 
 def _text(words: str, style: str = "") -> Text:
-    return Text(printable(words), style)
+    # A number and its percent stay on one line.
+    return Text(printable(words).replace(" %", "\u00a0%"), style)

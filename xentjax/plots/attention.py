@@ -36,7 +36,10 @@ def draw_attention(
     drawn = panel.imshow(
         np.ma.masked_array(shares, ahead), cmap="YlGnBu", norm=PowerNorm(0.5, vmin=0, vmax=most)
     )
-    names = [_SPOKEN.get(piece, literal(piece) if piece.isprintable() else "·") for piece in pieces]
+    names = [
+        _SPOKEN.get(piece, literal(piece, longest=12) if piece.isprintable() else "·")
+        for piece in pieces
+    ]
     # Fewer names where there is no room for all.
     every = 1 + (time - 1) // 56
     size = 10 if time <= 32 else 7.5

@@ -52,7 +52,7 @@ def draw_explained_images(
     panels = figure.subplots(len(examples), columns, squeeze=False)
     for row, example in zip(panels, examples, strict=True):
         _draw_image(row[0], example.image)
-        row[0].set_ylabel(literal(example.label), fontsize=11)
+        row[0].set_ylabel(literal(example.label, longest=24), fontsize=11)
         for panel, name in zip(row[1:], names, strict=True):
             _draw_map(panel, example.maps[name])
     for panel, name in zip(panels[0], ["input", *names], strict=True):

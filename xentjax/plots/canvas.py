@@ -1,6 +1,7 @@
 """The canvas: one look for all pictures, and what to say where matplotlib is missing."""
 
 import re
+from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,31 @@ def new_figure(title: str, *, size: tuple[float, float]) -> Any:
 def literal(text: str, *, longest: int | None = None) -> str:
     r"""Text of the data, such as the name of a class, as a picture can show it.
 
-    It is cut where it is too long, a character that cannot be printed becomes a visible sign, and
-    a dollar begins no formula, which could fail to parse.
+    A character that the font does not have becomes its number, one that cannot be printed a
+    visible sign; what is too long is cut, and a dollar begins no formula, which could fail to
+    parse.
 
     Args:
         text: any.
         longest: characters, the last of them "…" where there were more.
 
     Example:
-        >>> literal("a long name", longest=7), literal("a\x00b")
-        ('a long…', 'a�b')
+        >>> literal("a long name", longest=7), literal("a\x00b"), literal("a 日")
+        ('a long…', 'a�b', 'a U+65E5')
     """
+    text = "".join(map(_drawable(), _UNPRINTABLE.sub("\ufffd", text)))
     if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
-    return _UNPRINTABLE.sub("\ufffd", text).replace("$", r"\$")
+    return text.replace("$", r"\$")
+
+
+def _drawable() -> Callable[[str], str]:
+    """A character as it is where the font has it, else its number: boxes are all alike."""
+    require_matplotlib()
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    glyph = get_font(findfont(FontProperties())).get_char_index
+    return lambda letter: letter if letter == "\n" or glyph(ord(letter)) else f"U+{ord(letter):04X}"
 
 
 def save(figure: Any, target: Path | BufferedIOBase) -> None:

@@ -67,5 +67,5 @@ def _draw(panel: Any, image: np.ndarray, label: str, colour: str) -> None:
     low, high = float(squeezed.min()), float(squeezed.max())
     panel.imshow((squeezed - low) / max(high - low, 1e-12), cmap="gray_r")
     panel.set(xticks=[], yticks=[])
-    panel.set_title(literal(label), fontsize=11, color=colour)
+    panel.set_title(literal(label, longest=12), fontsize=11, color=colour)
     panel.spines[:].set(color=colour, linewidth=2.5)

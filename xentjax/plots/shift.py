@@ -48,7 +48,9 @@ def draw_shift(
             fontsize=10,
             color=_REFERENCE,
         )
-    panel.set_yticks(range(len(kept)), [literal(names[int(k)]) for k in kept], fontsize=11)
+    panel.set_yticks(
+        range(len(kept)), [literal(names[int(k)], longest=32) for k in kept], fontsize=11
+    )
     panel.set_xlabel("largest gap of the two distributions (0 alike, 1 apart)", fontsize=11)
     panel.set_xlim(0, max(0.1, 1.35 * float(distances[kept].max())))
     plain(panel)

@@ -144,8 +144,8 @@ def test_a_planted_shift_turns_the_verdict_and_names_the_feature(clean):
     part = moved_features_part(with_rows(clean, "test", features=features), seed=0)
     # A gap of 1.5 deviations has AUC Φ(1.5/√2) = 0.86, and its interval lies above 0.6.
     assert part.verdict == "act"
-    assert "(feature 5)" in part.measures[1].name
-    assert part.measures[1].verdict == "watch"
+    assert "(feature 5)" in part.measures[2].name
+    assert part.measures[3].verdict == "watch"
     assert len(part.pictures) == 1
 
 

@@ -27,6 +27,7 @@ from xentjax.audit.sections.influential_rows import (
     influential_rows,
 )
 from xentjax.audit.sections.part import Part, joined
+from xentjax.audit.sections.wording import sampled
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.plots.attribution import draw_deletion_curve
 from xentjax.train.architecture import split_model
@@ -100,7 +101,7 @@ def _explained_part(
     if "occlusion" not in maps:
         missing.append(f"Occlusion: more than {OCCLUDED_FEATURES} features, one pass each.")
     return Part(
-        _finding(measures, len(chosen.labels)),
+        _finding(measures, sampled(len(chosen.labels), len(subject.test.labels))),
         measures,
         grids=[_method_grid(curves)],
         pictures=[
@@ -158,8 +159,8 @@ def _measures(
     missing = []
     if rows < _ROWS_FOR_A_VERDICT:
         missing.append(
-            f"A verdict: {rows} test rows are too few for intervals that can be trusted; explain "
-            f"{_ROWS_FOR_A_VERDICT} or more."
+            f"A verdict: {rows} test rows are too few for intervals that can be trusted; hold out "
+            f"{_ROWS_FOR_A_VERDICT} or more, and explain as many (rows=)."
         )
     measures = [
         _measure(
@@ -205,10 +206,10 @@ def _gap_measure(found: IntegratedGradients, rows: int, seed: int) -> Measure:
     )
 
 
-def _finding(measures: Sequence[Measure], rows: int) -> str:
+def _finding(measures: Sequence[Measure], rows: str) -> str:
     lost = measures[0]
     text = (
-        f"On {rows} test rows, taking away the features that integrated gradients call most "
+        f"On {rows}, taking away the features that integrated gradients call most "
         f"important costs the model's answer {100 * lost.value:.0f} points of probability more "
         f"than taking away random ones (95 %: {100 * (lost.low or 0):.0f} to "
         f"{100 * (lost.high or 0):.0f})."

@@ -7,6 +7,7 @@ that a reader can check the verdict by the interval, and a test does.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import SupportsFloat
 
 from xentjax.audit.section import Measure, Verdict
 
@@ -111,7 +112,7 @@ def unpraised(bounds: Bounds) -> Bounds:
 
 def judged(
     name: str,
-    found: float | Sequence[float],
+    found: SupportsFloat | Sequence[SupportsFloat],
     bounds: Bounds,
     *,
     unit: str = "",
@@ -132,7 +133,7 @@ def judged(
         >>> judged("p-value", 0.3, mild(above(0.01))).verdict  # without interval: the number
         'good'
     """
-    value, *ends = [float(x) for x in ([found] if isinstance(found, float | int) else found)]
+    value, *ends = [float(x) for x in (found if isinstance(found, Sequence) else [found])]
     low, high = ends or (value, value)
     return Measure(
         name,

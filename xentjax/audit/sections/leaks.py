@@ -13,6 +13,7 @@ from xentjax.audit.duplicates import (
     near_threshold,
     nearest_neighbours,
 )
+from xentjax.audit.estimate import share
 from xentjax.audit.section import Grid, Measure
 from xentjax.audit.sections.bounds import below, judged, mild, none
 from xentjax.audit.sections.part import Part
@@ -87,19 +88,21 @@ def _leak_measures(
 ) -> tuple[list[Measure], list[str], str]:
     n, leaks = len(found.near), int(found.near.sum())
     among_train = float(wilson_interval(copies, len(subject.train.labels)).high)
-    share = judged(
+    found_share = share(leaks, n)
+    held = judged(
         "test rows that train holds too",
-        leaks / n,
+        # None in these very rows is none: an interval would ask for more rows without end.
+        found_share if leaks else 0.0,
         # Where rows repeat as often within train, it is a trait of the data and no accident.
         none(act=max(_SHARE, among_train)),
         unit="share",
-        why=_COUNTED,
+        why="" if leaks else _COUNTED,
     )
     if not leaks:
-        return [share], [], f"None of {n} test rows occurs in train, exactly or nearly."
+        return [held], [], f"None of {n} test rows occurs in train, exactly or nearly."
     right = subject.test.logits.argmax(axis=1) == subject.test.labels
     with_leaks, without = right.mean(), right[~found.near]
-    measures = [share, _accuracy("accuracy on all test rows", right)]
+    measures = [held, _accuracy("accuracy on all test rows", right)]
     sentence = (
         f"{leaks} of {n} test rows ({percent(leaks / n)}) are also in train, {found.exact.sum()} "
         f"of them exactly: on those, test measures memory."
@@ -113,7 +116,7 @@ def _leak_measures(
         "Take the leaked rows out of train or test, and look at how they came into both (the same "
         "source twice, augmentation or oversampling before the split)."
     ]
-    if among_train >= leaks / n:
+    if among_train >= found_share.low:
         advice.append(
             "Rows repeat about as often within train, so it may be in the nature of these data; "
             "if copies have one source, remove them before splitting."

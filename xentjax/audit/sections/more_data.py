@@ -87,8 +87,12 @@ def with_learning_curve(
     """
     rows = len(subject.train.labels)
     if repeats < 2 or rows < 2:
-        reason = "there is a single row" if rows < 2 else "fewer than two trainings a size"
-        text = f"Learning curve: {reason}; give at least two of each."
+        text = (
+            "Learning curve: there is a single row; give at least two."
+            if rows < 2
+            else f"Learning curve: an interval takes two trainings a size, and {repeats} was asked "
+            "for, as --quick does; run without it, or give curve_repeats=3."
+        )
         return dataclasses.replace(section, unmeasured=[*section.unmeasured, text])
     curve = _curve(subject, repeats, seed)
     if not (np.isfinite(curve.losses).all() and np.isfinite(curve.train_losses).all()):

@@ -19,7 +19,7 @@ from xentjax.audit.section import Measure, Picture, picture
 from xentjax.audit.sections.bounds import judged, mild, none
 from xentjax.audit.sections.lost import LOST
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent, round_percent
+from xentjax.audit.sections.wording import percent, round_percent, sampled
 from xentjax.plots.robustness import AccuracyCurve, draw_accuracy_curves
 
 # Shares of each feature's range. The last one spans it: no honest accuracy survives that.
@@ -30,12 +30,13 @@ _JUDGED_NOISE = 2  # 5 % of the range: an ordinary sensor
 
 
 class Probed(NamedTuple):
-    """Rows of the test split and the range of the features."""
+    """Rows of the test split, the range of the features, and in words which rows they are."""
 
     features: np.ndarray
     labels: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    said: str
 
 
 def probed_rows(subject: Classifier, rows: int, seed: int) -> Probed:
@@ -46,7 +47,8 @@ def probed_rows(subject: Classifier, rows: int, seed: int) -> Probed:
     if subject.image_shape is not None:
         # All pixels share one scale, whether or not ink was ever seen there.
         low, high = np.full_like(low, train.min()), np.full_like(high, train.max())
-    return Probed(subject.test.features[order], subject.test.labels[order], low, high)
+    said = sampled(len(order), len(subject.test.labels))
+    return Probed(subject.test.features[order], subject.test.labels[order], low, high, said)
 
 
 def _chance(labels: np.ndarray) -> float:
@@ -55,7 +57,7 @@ def _chance(labels: np.ndarray) -> float:
 
 def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     """Accuracy under the worst changes, with chance beside it."""
-    rows, labels, low, high = probed
+    rows, labels, low, high, said = probed
     key = jax.random.key(seed)
     limits = {"low": low, "high": high}
     attacks = {
@@ -75,7 +77,7 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         return Part(unmeasured=["Attacks: no answer is right to begin with."])
     drawn = picture(
         "Accuracy under attack",
-        f"Accuracy when every feature may move by a share of its range. PGD leaves "
+        f"Accuracy on {said}, when every feature may move by a share of its range. PGD leaves "
         f"{percent(strong.accuracy[_JUDGED_ATTACK])} at 1 %; random moves of the same size leave "
         f"{percent(null.accuracy[_JUDGED_ATTACK])}.",
         draw_accuracy_curves,
@@ -89,8 +91,8 @@ def attack_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         "right answers lost to an attack of 1 % of the range", lost, LOST, unit="share"
     )
     return Part(
-        f"Changing every feature by at most 1 % of its range, in the worst direction, turns "
-        f"{percent(lost[0])} of the right answers wrong (95 %: {percent(lost[1])} to "
+        f"On {said}, changing every feature by at most 1 % of its range, in the worst direction, "
+        f"turns {percent(lost[0])} of the right answers wrong (95 %: {percent(lost[1])} to "
         f"{percent(lost[2])}); random changes of that size turn "
         f"{percent(null.flipped(_JUDGED_ATTACK)[0])}. {_half_lost(strong)}",
         [measure, *_masking_measures(signs)],
@@ -138,7 +140,7 @@ def _attack_advice(measure: Measure, signs: GradientMasking) -> list[str]:
 
 def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     """Accuracy under Gaussian noise."""
-    rows, labels, low, high = probed
+    rows, labels, low, high, said = probed
     curve = input_noise_curve(
         subject.predict, rows, labels, _NOISE,
         key=jax.random.key(seed), scale=high - low, low=low, high=high,
@@ -148,7 +150,11 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
         return Part(unmeasured=["Noise: no answer is right to begin with."])
     measure = judged("right answers lost to noise of 5 % of the range", lost, LOST, unit="share")
     drawn = noise_picture(
-        "Accuracy under noise", "standard deviation of the noise, share of the range", curve, labels
+        "Accuracy under noise",
+        "standard deviation of the noise, share of the range",
+        curve,
+        labels,
+        said,
     )
     return Part(
         f"Ordinary noise of 5 % of the range turns {percent(lost[0])} wrong ({percent(lost[1])} to "
@@ -161,13 +167,16 @@ def noise_part(subject: Classifier, probed: Probed, seed: int) -> Part:
     )
 
 
-def noise_picture(title: str, xlabel: str, curve: NoiseCurve, labels: np.ndarray) -> Picture:
-    """A noise curve with its single repetitions."""
+def noise_picture(
+    title: str, xlabel: str, curve: NoiseCurve, labels: np.ndarray, rows: str
+) -> Picture:
+    """A noise curve with its single repetitions; `rows` says of which rows."""
     points = curve.repetitions
     return picture(
         title,
-        f"Accuracy falls from {percent(curve.accuracy[0])} to {percent(curve.accuracy[-1])} at the "
-        "right end; the band is the 95 % interval of the test rows, points are single repetitions.",
+        f"On {rows} accuracy goes from {percent(curve.accuracy[0])} to "
+        f"{percent(curve.accuracy[-1])} at the right end; the band is the 95 % interval of these "
+        "rows, points are single repetitions.",
         draw_accuracy_curves,
         [AccuracyCurve("accuracy", curve.sizes, curve.accuracy, curve.low, curve.high, points)],
         title,

@@ -1,4 +1,4 @@
-"""Wording of shares: the same digits wherever a share is told."""
+"""Wording: shares with the same digits wherever they are told, names, and samples."""
 
 from collections.abc import Sequence
 from typing import SupportsFloat
@@ -34,3 +34,13 @@ def listed(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def sampled(rows: int, of: int) -> str:
+    """What a figure rests on.
+
+    Example:
+        >>> sampled(128, 268), sampled(36, 36)
+        ('128 of the 268 test rows, drawn at random', 'all 36 test rows')
+    """
+    return f"all {of} test rows" if rows == of else f"{rows} of the {of} test rows, drawn at random"

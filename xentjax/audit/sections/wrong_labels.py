@@ -11,7 +11,7 @@ from xentjax.audit.corruption import label_noise_curve
 from xentjax.audit.sections.lost import LOST
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.perturbations import noise_picture
-from xentjax.audit.sections.wording import round_percent
+from xentjax.audit.sections.wording import round_percent, sampled
 from xentjax.metrics.intervals import bootstrap_interval
 
 _JUDGED = 0.2  # labels wrong, as in careless crowd work
@@ -39,6 +39,7 @@ def label_part(subject: Classifier, shares: Sequence[float], trainings: int, see
         f"share of training labels that are wrong ({trainings} trainings each)",
         curve,
         test.labels,
+        sampled(len(test.labels), len(test.labels)),
     )
     return Part(
         f"Trained with {round_percent(curve.sizes[at])} of the labels wrong, it would lose "
