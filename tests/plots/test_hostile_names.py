@@ -58,7 +58,7 @@ def test_a_name_of_four_hundred_letters_leaves_room_for_the_picture():
     for draw, *arguments in DRAWINGS.values():
         named = [
             ["日本" * 200 if isinstance(name, str) else name for name in each]
-            if each is NAMES or each == NAMES[::-1]
+            if isinstance(each, list) and isinstance(each[0], str)
             else each
             for each in arguments
         ]

@@ -65,7 +65,7 @@ def read(good, low, high):
     )
     if low > bad_above or high < bad_below:
         return "act", open_
-    within = high == 0 if wanted == "none" else least < low and high < most
+    within = high <= 0 if wanted == "none" else least < low and high < most
     return ("good" if praised and within else "watch"), open_
 
 

@@ -41,7 +41,8 @@ class Bounds:
             high: upper end; a number without interval is both.
 
         Example:
-            >>> [below(0.05, act=0.2).verdict(*ends) for ends in ((0, 0.04), (0, 1), (0.3, 0.4))]
+            >>> ends = (0.0, 0.04), (0.0, 1.0), (0.3, 0.4)
+            >>> [below(0.05, act=0.2).verdict(*each) for each in ends]
             ['good', 'watch', 'act']
         """
         if low > self.act_above or high < self.act_below:

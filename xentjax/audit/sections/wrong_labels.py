@@ -8,6 +8,7 @@ import numpy as np
 
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.corruption import label_noise_curve
+from xentjax.audit.sections.bounds import judged
 from xentjax.audit.sections.lost import LOST
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.perturbations import noise_picture
