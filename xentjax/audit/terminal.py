@@ -1,9 +1,11 @@
 """A report in the terminal: some lines a danger, the most urgent first, and where the rest is."""
 
+import textwrap
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -37,8 +39,7 @@ def print_summary(report: Report, console: Console, *, written: Path | None = No
     table.add_column("finding", overflow="fold", ratio=1)
     for section in sorted(report.sections, key=lambda each: VERDICTS.index(each.verdict)):
         sign, style = _SHOWN[section.verdict]
-        finding = _text(leading_sentences(section.finding))
-        said = _text(section.title, "bold").append("\n").append_text(finding)
+        said = Group(_text(section.title, "bold"), _Prose(leading_sentences(section.finding)))
         table.add_row(Text(f"{sign} {WORDS[section.verdict]}", style), said)
     console.print(table)
     console.print(_text(verdict_sentence(report)))
@@ -48,5 +49,20 @@ def print_summary(report: Report, console: Console, *, written: Path | None = No
 
 
 def _text(words: str, style: str = "") -> Text:
-    # A number and its percent stay on one line.
-    return Text(printable(words).replace(" %", "\u00a0%"), style)
+    return Text(printable(words), style)
+
+
+class _Prose:
+    """Sentences whose lines break at no other place than a space.
+
+    rich takes a no-break space for a space, and would put a number and its percent on two lines.
+    """
+
+    def __init__(self, words: str) -> None:
+        self.words = printable(words).replace(" %", "\u00a0%")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from map(Text, textwrap.wrap(self.words, options.max_width))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, Text(self.words))

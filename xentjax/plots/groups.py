@@ -22,7 +22,7 @@ def draw_groups(
     title: str = "Accuracy by group",
     label: str = "accuracy",
 ) -> None:
-    """Draws one row a group, the lowest rate in its own colour and with a cross.
+    """Draws one row a group, the lowest rates in their own colour and with a cross.
 
     Groups without the rate (NaN) are named and have no dot.
 
@@ -39,13 +39,13 @@ def draw_groups(
     figure = new_figure(title, size=(7.2, 1.7 + 0.42 * len(names)))
     panel = figure.subplots()
     known = ~np.isnan(values)
-    worst = int(np.nanargmin(values)) if known.any() else -1
+    lowest = np.nanmin(values) if known.any() else np.nan
     panel.axvline(overall, color=_OVERALL, lw=1.2, ls=(0, (5, 3)), zorder=0)
     for place, value in enumerate(values):
         if not known[place]:
             continue
-        # The cross tells the lowest to those who do not tell the colours.
-        colour, mark = (_WORST, "X") if place == worst else (_GROUP, "o")
+        # The crosses tell the lowest to those who do not tell the colours.
+        colour, mark = (_WORST, "X") if value == lowest else (_GROUP, "o")
         ends = [float(rates.low[place]), float(rates.high[place])]
         panel.plot(ends, [place, place], color=colour, lw=3, alpha=0.45)
         panel.plot([value], [place], mark, color=colour, ms=8)

@@ -57,7 +57,7 @@ def class_recall(
 
 def _class_advice(name: str, verdict: Verdict | None) -> tuple[str, ...]:
     if verdict == "watch":
-        return (f"Hold out more rows of {name} to learn how well it is recognised.",)
+        return (f"Hold out more rows of {name}: so few do not tell the recall.",)
     return (
         f"Look at the rows of {name} that are missed: are they rare, ambiguous or mislabelled?",
         f"Collect more training rows of {name}, or weigh it more in the loss.",

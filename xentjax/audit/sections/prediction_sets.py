@@ -8,7 +8,7 @@ from xentjax.audit.coverage import SetCoverage, Shares, chance_of_coverage, set_
 from xentjax.audit.section import Grid, picture
 from xentjax.audit.sections.bounds import Bounds, above, judged
 from xentjax.audit.sections.part import Part
-from xentjax.audit.sections.wording import percent, round_percent, with_interval
+from xentjax.audit.sections.wording import listed, percent, round_percent, with_interval
 from xentjax.plots.conformal import draw_prediction_sets
 
 _BROKEN = 2  # times the mistakes that were promised
@@ -57,8 +57,7 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
                 # lie below it.
                 above(1 - _BROKEN * alpha),
                 unit="share",
-                why=f"twice the mistakes promised; so few or fewer come by chance in "
-                f"{percent(chance)}",
+                why="twice the mistakes promised",
             ),
             judged(
                 "p-value: so few sets, or fewer, hold the answer",
@@ -129,10 +128,8 @@ def _short_classes(
 ) -> list[str]:
     if not predictor.unbounded:
         return []
-    listed = ", ".join(names[c] for c in predictor.unbounded[:5])
-    more = len(predictor.unbounded) - 5
-    listed += f" and {more} more" if more > 0 else ""
+    rare = listed([names[c] for c in predictor.unbounded])
     return [
-        f"A promise class by class: too few validation rows of {listed}; it takes "
+        f"A promise class by class: too few validation rows of {rare}; it takes "
         f"{math.ceil(1 / alpha) - 1} of each."
     ]

@@ -124,8 +124,8 @@ def _passages_measure(own: SharedWindows, usual: SharedWindows) -> Measure:
     ends = (own.low, own.high)
     return judged(
         f"test windows of {own.length} tokens found in train word for word",
-        # A test of few blocks has no interval; then its very windows are the measure.
-        (own.share, *ends) if all(map(math.isfinite, ends)) else own.share,
+        # None in this very text is none, and a text of few blocks has no interval.
+        (own.share, *ends) if own.share and all(map(math.isfinite, ends)) else own.share,
         below(_SHARE, act=max(_SHARE, np.nan_to_num(usual.high, nan=usual.share))),
         unit="share",
         why=f"train repeats {percent(usual.share)} of itself",

@@ -83,8 +83,7 @@ def _measure(name: str, found: Detection) -> Measure:
         f"test rows told from {name} by confidence (AUROC)",
         found.auroc,
         _TOLD,
-        why="½ is guessing, below it the model is surer of them than of the data; such rows need "
-        "not come where the model is used",
+        why="½ is guessing, below it the model is surer of them than of the data",
     )
 
 
