@@ -197,3 +197,10 @@ def test_every_section_that_was_measured_says_what_to_do_next():
     for verdict in ("good", "watch"):
         section = Section("k", "t", "q", verdict, "f")
         assert "What to do next" in page(make_report([section]))
+
+
+def test_a_name_that_is_read_from_the_right_reorders_no_number_beside_it():
+    name = "\u05d0\u05d1 \u05d2"
+    html = page(make_report([full_section(words=f"class {name} 5 of 9")]))
+    assert f"class <bdi>{name}</bdi> 5 of 9" in html
+    assert "<bdi>" not in page(make_report([full_section(words="class é 5 of 9")]))

@@ -1,10 +1,12 @@
 """A report in the terminal: some lines a danger, the most urgent first, and where the rest is."""
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -61,8 +63,10 @@ class _Prose:
     def __init__(self, words: str) -> None:
         self.words = printable(words).replace(" %", "\u00a0%")
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from map(Text, textwrap.wrap(self.words, options.max_width))
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        for line in textwrap.wrap(self.words, options.max_width):
+            # Letters two cells wide make it longer than its number of letters: rich wraps again.
+            yield Text(line, no_wrap=cell_len(line) <= options.max_width)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement.get(console, options, Text(self.words))

@@ -126,10 +126,22 @@ def _passages_measure(own: SharedWindows, usual: SharedWindows) -> Measure:
         f"test windows of {own.length} tokens found in train word for word",
         # None in this very text is none, and a text of few blocks has no interval.
         (own.share, *ends) if own.share and all(map(math.isfinite, ends)) else own.share,
-        below(_SHARE, act=max(_SHARE, np.nan_to_num(usual.high, nan=usual.share))),
+        below(_SHARE, act=max(_SHARE, _beyond_repetition(own, usual))),
         unit="share",
         why=f"train repeats {percent(usual.share)} of itself",
     )
+
+
+def _beyond_repetition(own: SharedWindows, usual: SharedWindows) -> float:
+    """Where the interval of the share must begin, so that it exceeds what train repeats of itself.
+
+    The lower end of the difference of two shares is d − √((p − low)² + u²), with d the difference
+    and u what the interval of the other share reaches above it (Newcombe 1998): it is above 0
+    where low > p − √(d² − u²), and nowhere if d ≤ u.
+    """
+    apart = own.share - usual.share
+    reach = np.nan_to_num(usual.high - usual.share, nan=0.0)
+    return own.share - math.sqrt(apart**2 - reach**2) if apart > reach else math.inf
 
 
 def _sentence(
