@@ -21,7 +21,7 @@ from xentjax.audit.sections.fairness import fairness_section
 from xentjax.audit.sections.leaks import leaks_part
 from xentjax.audit.sections.moved_features import moved_features_part
 from xentjax.audit.sections.overfitting import overfitting_section
-from xentjax.audit.sections.perturbations import attack_part, noise_part, probed_rows
+from xentjax.audit.sections.perturbations import noise_part, probed_rows
 from xentjax.audit.sections.privacy import privacy_section
 
 CLASSES = 3
@@ -143,7 +143,6 @@ def subject(seed, *, rows, apart, sure, shift=0.0):
 
 
 def measures_of(fake):
-    probed = probed_rows(fake, 128, 0)
     for section in (
         overfitting_section(fake, curve_repeats=0),
         calibration_section(fake),
@@ -152,8 +151,7 @@ def measures_of(fake):
         leaks_part(fake),
         class_shares_part(fake, seed=0),
         moved_features_part(fake, seed=0),
-        attack_part(fake, probed, 0),
-        noise_part(fake, probed, 0),
+        noise_part(fake, probed_rows(fake, 128, 0), 0),
     ):
         yield from section.measures
 
