@@ -100,9 +100,10 @@ def test_verdicts_are_counted_in_a_sentence():
 @pytest.mark.parametrize("width", range(40, 60))
 def test_no_line_of_the_terminal_begins_with_a_percent_sign(width):
     finding = "Of these " + "57.9 % and " * 9 + "the rest are right."
-    console = Console(width=width, file=io.StringIO())
+    file = io.StringIO()
+    console = Console(width=width, file=file)
     section = dataclasses.replace(full_section(), finding=finding)
     print_summary(make_report([section]), console)
-    printed = console.file.getvalue()
+    printed = file.getvalue()
     assert printed.count("57.9\u00a0%") >= 9
     assert not [line for line in printed.splitlines() if line.strip().startswith("%")]

@@ -14,7 +14,6 @@ from xentjax.audit.sections.part import Part
 from xentjax.models.generation import generate
 
 _TEXTS, _LENGTH = 32, 192
-_WRITTEN = "texts it wrote with what looks like personal data"
 _OUT_OF_SCOPE = (
     "Names and all that takes understanding: only patterns with a checkable form are looked for, "
     "so finding none does not mean that a text is anonymous. Have a person read samples."
