@@ -116,7 +116,10 @@ def test_a_model_that_learned_the_text_by_heart_exposes_what_was_planted_often()
     ("call", "wanted"),
     [
         (lambda: exposure_of_losses(np.zeros(0), np.ones(3), space=9), "losses must be"),
-        (lambda: exposure_of_losses(np.ones(1), np.array([np.nan]), space=9), "none of them NaN"),
+        (
+            lambda: exposure_of_losses(np.ones(1), np.array([np.nan]), space=9),
+            "alternatives must be numbers, got nan",
+        ),
         (lambda: exposure_of_losses(np.ones(1), np.ones(3), space=2), "at most the space"),
         (lambda: canary_exposure(None, TOKENIZER, [], block=8), "at least one"),
         (lambda: canary_exposure(None, TOKENIZER, ["no key"], block=8), "canary must be"),

@@ -65,9 +65,9 @@ def test_a_state_of_the_cohort_is_the_model_that_spoke(rows):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"members": np.ones((2, 39), bool)}, r"members must be bool \[models, 40\]"),
+        ({"members": np.ones((2, 39), bool)}, r"members must be \[models, 40\]"),
         ({"members": np.zeros((2, 40), bool)}, "members: model 0 has no row"),
-        ({"labels": np.zeros((2, 40), np.int32)}, r"labels must be of shape \(40,\) or \(5, 40\)"),
+        ({"labels": np.zeros((2, 40), np.int32)}, r"labels must be .* of shape \(5, 40\)"),
         ({"steps": 0}, "steps must be at least 1"),
     ],
 )

@@ -207,7 +207,7 @@ def test_p_value_is_that_of_the_exact_permutation_test():
     [
         ({"groups": np.array(["a"] * 4)}, "groups must be at least two"),
         ({"groups": np.array(["a", None, "b", "b"], object)}, "groups: row 1 has none"),
-        ({"groups": np.array(["a", "b"])}, "groups and labels must be"),
+        ({"groups": np.array(["a", "b"])}, "groups must be"),
         ({"positive": 2}, "positive must be a class"),
         ({"resamples": 5}, "resamples must be at least 20"),
         ({"labels": np.array([0, 1, 2, 0])}, "labels"),

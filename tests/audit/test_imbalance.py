@@ -95,7 +95,7 @@ def test_a_planted_difference_is_found_and_empty_parts_say_nothing():
         (lambda: class_counts(np.array([0, 3]), 3), r"\[0, 3\), got 3 at position 1"),
         (lambda: class_counts(np.array([-1]), 3), "got -1 at position 0"),
         (lambda: class_counts(np.array([0]), 0), "classes must be at least 1"),
-        (lambda: class_balance(np.zeros(0, int), 3), "at least one row"),
+        (lambda: class_balance(np.zeros(0, int), 3), "at least one number"),
         (lambda: recall_half_widths(np.array([1]), recall=1.5), "recall must lie"),
         (lambda: share_test(np.array([[1, -1], [1, 1]])), "counts must not be negative"),
         (lambda: share_test(np.array([[1, 1], [1, 1]]), resamples=0), "resamples must be"),

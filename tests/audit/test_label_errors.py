@@ -167,8 +167,8 @@ def test_the_ranking_begins_with_the_most_suspicious():
     [
         (lambda: confident_joint(np.full((2, 2), 0.5), np.array([0, 2])), "got 2 at position 1"),
         (lambda: confident_joint(np.full((2, 2), 0.7), np.array([0, 1])), "sum to 1, .* row 0"),
-        (lambda: confident_joint(np.full((1, 2), np.nan), np.array([0])), "in row 0"),
-        (lambda: confident_joint(np.ones((0, 2)), np.zeros(0, int)), "at least one row"),
+        (lambda: confident_joint(np.full((1, 2), np.nan), np.array([0])), "probs must be finite"),
+        (lambda: confident_joint(np.ones((0, 2)), np.zeros(0, int)), "at least one number"),
         (lambda: find_label_errors(np.ones((2, 1)), np.zeros(2, int)), "at least two classes"),
         (lambda: probabilities(np.array([[0.0, np.nan]])), "logits must be finite"),
     ],

@@ -152,10 +152,10 @@ def test_percentiles_leave_out_nan():
 @pytest.mark.parametrize(
     ("test", "message"),
     [
-        (Outcomes(np.array([np.nan, 1.0]), np.ones(2, bool)), "test: losses must be finite"),
-        (Outcomes(np.array([np.inf, 1.0]), np.ones(2, bool)), "test: losses must be finite"),
-        (Outcomes(np.ones(0), np.ones(0, bool)), "test: losses and hits must be"),
-        (Outcomes(np.ones(2), np.ones(3, bool)), "test: losses and hits must be"),
+        (Outcomes(np.array([np.nan, 1.0]), np.ones(2, bool)), "test.losses must be finite"),
+        (Outcomes(np.array([np.inf, 1.0]), np.ones(2, bool)), "test.losses must be finite"),
+        (Outcomes(np.ones(0), np.ones(0, bool)), "test.losses must be"),
+        (Outcomes(np.ones(2), np.ones(3, bool)), "test.hits must be"),
     ],
 )
 def test_what_has_no_mean_is_refused(test, message):

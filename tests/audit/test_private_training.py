@@ -87,13 +87,16 @@ def test_a_private_model_is_told_from_its_rows_less_than_a_plain_one(coins):
 def test_what_does_not_fit_is_refused(coins, change, message):
     with pytest.raises(ValueError, match=message):
         train_private(make_model, *coins, delta=1e-3, steps=2, **change)
-    with pytest.raises(ValueError, match=r"labels must be \[120\]"):
+    with pytest.raises(ValueError, match=r"labels must be \[N\] of shape \(120,\)"):
         train_private(make_model, coins[0], coins[1][:3], epsilon=1.0, delta=1e-3, steps=2)
 
 
 @pytest.mark.parametrize(
     ("row", "label", "message"),
-    [(0.0, 2, r"labels must lie in \[0, 2\), got 2 at row 5"), (np.nan, 0, "80 not so")],
+    [
+        (0.0, 2, r"labels must lie in \[0, 2\), got 2 at position 5"),
+        (np.nan, 0, "features must be finite, got nan"),
+    ],
 )
 def test_rows_that_would_be_left_out_unseen_are_refused(coins, row, label, message):
     features, labels = (array.copy() for array in coins)

@@ -133,7 +133,7 @@ def test_patches_share_what_the_square_explains():
     ("change", "error", "message"),
     [
         ({"labels": np.array([0, 1, 2, 3, 0])}, ValueError, r"\[0, 3\), got 3 at position 3"),
-        ({"labels": np.array([0, 1])}, ValueError, r"labels must be integers of shape \(5,\)"),
+        ({"labels": np.array([0, 1])}, ValueError, r"labels must be \[N\] of shape \(5,\)"),
         ({"features": X.astype(int)}, TypeError, "floating point"),
         ({"features": X * np.nan}, ValueError, "features must be finite"),
         ({"of": "probability"}, ValueError, "'log_probability', got 'probability'"),

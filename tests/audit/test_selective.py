@@ -118,7 +118,7 @@ def test_mistakes_among_the_most_confident_are_never_passed_over():
         (np.array([np.nan]), np.array([True]), ValueError, "confidence must be finite"),
         (np.array([1.0]), np.array([1]), TypeError, "correct must be boolean"),
         (np.array([1.0, 2.0]), np.array([True]), ValueError, "must be"),
-        (np.zeros(0), np.zeros(0, bool), ValueError, "at least 1 row"),
+        (np.zeros(0), np.zeros(0, bool), ValueError, "at least one number"),
     ],
 )
 def test_bad_input_is_named(confidence, correct, error, message):

@@ -104,7 +104,7 @@ def test_halves_of_one_set_are_alike():
     ("call", "message"),
     [
         (lambda: kolmogorov_smirnov(np.ones((2, 3)), np.ones((2, 4))), "must have 3 features"),
-        (lambda: kolmogorov_smirnov(np.ones((0, 3)), np.ones((2, 3))), "first must hold"),
+        (lambda: kolmogorov_smirnov(np.ones((0, 3)), np.ones((2, 3))), "first must be"),
         (lambda: kolmogorov_smirnov(np.full((2, 3), np.nan), np.ones((2, 3))), "finite"),
         (lambda: smirnov_p_value(1.5, 2, 2), "distance must lie"),
         (lambda: two_sample_classifier(np.ones((3, 1)), np.ones((9, 1))), "at least folds = 4"),

@@ -80,12 +80,12 @@ def test_all_scores_have_a_name_and_the_direction_of_a_member():
 @pytest.mark.parametrize(
     ("call", "wanted"),
     [
-        (lambda: membership_auc.__wrapped__(np.zeros(8), np.zeros(9), seed=0), "as many"),
+        (lambda: membership_auc(np.zeros(8), np.zeros(9), seed=0), "others must be"),
         (lambda: membership_auc(np.zeros(7), np.zeros(7), seed=0), "at least 8"),
         (lambda: membership_auc(np.full(8, np.inf), np.zeros(8), seed=0), "finite"),
         (lambda: min_k_probability(LOSSES, share=0.0), "share must"),
         (lambda: zlib_ratio(LOSSES, [b""]), "as many as losses"),
-        (lambda: mean_log_probability(np.full((1, 2), np.nan)), "without NaN"),
+        (lambda: mean_log_probability(np.full((1, 2), np.nan)), "losses must be numbers"),
     ],
 )
 def test_bad_input_is_named(call, wanted):

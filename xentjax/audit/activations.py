@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Integer, Shaped
 
 from xentjax.audit.estimate import Estimate
+from xentjax.audit.given import Given, labels_of, rows_of
 from xentjax.audit.layer_taps import Taps, tapped
 from xentjax.audit.probe import require_finite
 from xentjax.losses.softmax import softmax_cross_entropy
@@ -57,8 +57,8 @@ class Layer:
 
 def layer_sizes(
     model: Any,
-    features: Shaped[Array | np.ndarray, "rows ..."],
-    labels: Integer[Array | np.ndarray, " rows"],
+    features: Given,
+    labels: Given,
     *,
     bounds: tuple[float, float] | None = None,
 ) -> tuple[Layer, ...]:
@@ -79,7 +79,7 @@ def layer_sizes(
         The layers in the order they are called.
 
     Raises:
-        TypeError: model is no flax.nnx module.
+        TypeError: model is no flax.nnx module, or labels are not integers.
         ValueError: no layer with a weight is called, a label is out of range, or a number is not
             finite.
 
@@ -97,7 +97,9 @@ def layer_sizes(
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(f"model must be a flax.nnx module, got {type(model).__name__}")
-    x, y = jnp.asarray(features), jnp.asarray(labels, jnp.int32)
+    x = jnp.asarray(rows_of(features, "features"))
+    classes = nnx.eval_shape(model, x).shape[-1]
+    y = jnp.asarray(labels_of(labels, rows=len(x), classes=classes), jnp.int32)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     run = partial(_loss, graphdef, rest, x, y)
     shapes: Taps = jax.eval_shape(run, params, None)[1]

@@ -1,7 +1,7 @@
 """Attack curves: the accuracy that is left when features may be changed by ε, and its pitfalls."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Num
 
 from xentjax.audit.attack_box import attack_slopes
 from xentjax.audit.estimate import Estimate, bootstrap_mean, flipped, share, shares
+from xentjax.audit.given import Given, finite_of
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
 
 
@@ -74,7 +75,7 @@ def attack_curve(
     predict: Predict,
     features: Rows,
     labels: Labels,
-    epsilons: Sequence[float] | np.ndarray,
+    epsilons: Given,
     attack: Callable[[Any, Any, Any, Any], Any],
     *,
     scale: Num[ArrayLike, "..."] = 1.0,
@@ -108,8 +109,8 @@ def attack_curve(
         [1.0, 0.5, 0.0]
     """
     x, y = read_rows(predict, features, labels)
-    sizes = np.asarray(epsilons, np.float64)
-    if sizes.ndim != 1 or sizes.size == 0 or sizes[0] < 0 or (np.diff(sizes) <= 0).any():
+    sizes = finite_of(epsilons, "epsilons", "S")
+    if sizes[0] < 0 or (np.diff(sizes) <= 0).any():
         raise ValueError(f"epsilons must rise from 0 or more, got {epsilons}")
     # A number stays a number: not every attack takes a size for each feature.
     unit = row_shaped(scale, x, "scale") if np.ndim(scale) else float(np.asarray(scale))

@@ -20,6 +20,7 @@ from xentjax.audit.attack_box import (
     further,
     read_box,
 )
+from xentjax.audit.given import rows_of
 from xentjax.audit.probe import Labels, Predict, Rows, require_finite
 
 
@@ -169,13 +170,12 @@ def pgd_l2(
         A. Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2018.
     """
     _check_steps(steps, step_share)
-    if np.ndim(epsilon) > 1 or np.shape(epsilon) not in ((), (len(features),)):
+    rows = rows_of(features, "features")
+    if np.shape(epsilon) not in ((), (len(rows),)):
         raise ValueError(f"epsilon must be a number or one a row, got shape {np.shape(epsilon)}")
-    radius = jnp.broadcast_to(jnp.asarray(epsilon, jnp.float32), (len(features),))
-    wide = np.asarray(radius).reshape(-1, *(1,) * (np.ndim(features) - 1))
-    box, y = read_box(
-        predict, features, labels, np.broadcast_to(wide, np.shape(features)), low, high
-    )
+    radius = jnp.broadcast_to(jnp.asarray(epsilon, jnp.float32), (len(rows),))
+    wide = np.asarray(radius).reshape(-1, *(1,) * (rows.ndim - 1))
+    box, y = read_box(predict, features, labels, np.broadcast_to(wide, rows.shape), low, high)
     return _known(*_climbed(predict, box, y, key, step_share, ball=SPHERE, steps=steps))
 
 

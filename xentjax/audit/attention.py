@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Int
 
+from xentjax.audit.given import Given, finite_of, tokens_of
 from xentjax.models.gpt import GPT
 from xentjax.models.rotary import turns
 
@@ -30,7 +30,7 @@ class Attention:
     hidden: np.ndarray
 
 
-def trace_attention(model: GPT, tokens: Int[np.ndarray, " time"]) -> Attention:
+def trace_attention(model: GPT, tokens: Given) -> Attention:
     """Runs a GPT block by block and keeps what it attends to.
 
     The weights are computed anew from each block's own queries and keys, for the fused attention
@@ -44,26 +44,21 @@ def trace_attention(model: GPT, tokens: Int[np.ndarray, " time"]) -> Attention:
         An `Attention`.
 
     Raises:
+        TypeError: if tokens are not integers.
         ValueError: if tokens are not so.
     """
-    tokens, config = np.asarray(tokens), model.config
-    if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not len(tokens):
-        raise ValueError(
-            f"tokens must be integers of shape [T], got {tokens.dtype} of shape {tokens.shape}"
-        )
+    tokens, config = tokens_of(tokens, "tokens"), model.config
     if len(tokens) > config.block_size:
         raise ValueError(
             f"tokens must be at most {config.block_size}, the block of the model, got {len(tokens)}"
         )
-    if tokens.min() < 0 or tokens.max() >= config.vocab_size:
-        raise ValueError(
-            f"tokens must lie in [0, {config.vocab_size}), got {tokens.min()} to {tokens.max()}"
-        )
+    if tokens.max() >= config.vocab_size:
+        raise ValueError(f"tokens must lie in [0, {config.vocab_size}), got {tokens.max()}")
     weights, hidden = _trace(*nnx.split(model), jnp.asarray(tokens, jnp.int32))
     return Attention(np.asarray(weights), np.asarray(hidden))
 
 
-def attention_rollout(weights: Float[np.ndarray, "layers heads time time"]) -> np.ndarray:
+def attention_rollout(weights: Given) -> np.ndarray:
     r"""How much of each position's final state could have come from each token, layer by layer.
 
         A_l = ½ · mean over heads of W_l + ½ · I,   R = A_L · … · A_1
@@ -88,8 +83,8 @@ def attention_rollout(weights: Float[np.ndarray, "layers heads time time"]) -> n
     Reference:
         S. Abnar and W. Zuidema, Quantifying Attention Flow in Transformers, 2020.
     """
-    weights = np.asarray(weights, np.float64)
-    if weights.ndim != 4 or weights.shape[2] != weights.shape[3] or not weights.size:
+    weights = finite_of(weights, "weights", "L H T T")
+    if weights.shape[2] != weights.shape[3]:
         raise ValueError(f"weights must be of shape [L, H, T, T], got {weights.shape}")
     # Softmax in float32 over T entries.
     if not np.allclose(weights.sum(axis=-1), 1, atol=1e-4):

@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Array, Num, Shaped
 
 from xentjax.audit.bins import equal_mass_cells
 from xentjax.audit.class_scores import read_class_scores
+from xentjax.audit.given import Given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,8 @@ class BrierDecomposition:
 
 
 def brier_decomposition(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     bins: int = 15,
 ) -> BrierDecomposition:

@@ -9,12 +9,12 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Num, Shaped
 
 from xentjax.audit.bins import equal_mass_cells
 from xentjax.audit.brier import BrierDecomposition, brier_decomposition
 from xentjax.audit.class_scores import ClassScores, read_class_scores
 from xentjax.audit.estimate import Z_95, Estimate, share, shares
+from xentjax.audit.given import Given
 from xentjax.metrics.calibration import expected_calibration_error
 from xentjax.metrics.reliability import Reliability, ReliabilityTable
 
@@ -72,8 +72,8 @@ class Calibration:
 
 
 def measure_calibration(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     bins: int = 15,
     diagram_bins: int = 10,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from xentjax.audit.binomial import exact_share
+from xentjax.audit.given import Given, finite_of
 from xentjax.audit.token_losses import passage_losses
 from xentjax.data.canaries import CanaryFormat
 
@@ -44,8 +44,8 @@ class Exposure:
 
 
 def exposure_of_losses(
-    losses: Float[np.ndarray, " canaries"],
-    alternatives: Float[np.ndarray, " drawn"],
+    losses: Given,
+    alternatives: Given,
     *,
     space: int,
 ) -> Exposure:
@@ -80,9 +80,8 @@ def exposure_of_losses(
         N. Carlini et al., The Secret Sharer: Evaluating and Testing Unintended Memorization in
         Neural Networks, 2019.
     """
-    for name, values in (("losses", losses), ("alternatives", alternatives)):
-        if np.ndim(values) != 1 or not len(values) or np.isnan(values).any():
-            raise ValueError(f"{name} must be one row of at least one number, none of them NaN")
+    losses = finite_of(losses, "losses", "K", infinite=True)
+    alternatives = finite_of(alternatives, "alternatives", "M", infinite=True)
     drawn = len(alternatives)
     if drawn > space:
         raise ValueError(f"alternatives must be at most the space, {space}, got {drawn}")

@@ -8,7 +8,8 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Array, Num, Shaped
+
+from xentjax.audit.given import Given, array_of, labels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +50,7 @@ class ClassScores:
         return -self.log_probabilities[np.arange(len(self.labels)), self.labels]
 
 
-def read_class_scores(
-    logits: Num[np.ndarray | Array, "..."], labels: Shaped[np.ndarray | Array, "..."]
-) -> ClassScores:
+def read_class_scores(logits: Given, labels: Given) -> ClassScores:
     """Checks logits [N, C] and labels [N], and takes them to double precision.
 
     Raises:
@@ -59,26 +58,14 @@ def read_class_scores(
         ValueError: shapes do not fit, there is no row or a single class, a logit is not finite or
             a label lies outside [0, C).
     """
-    values, indices = read_logits(logits), np.asarray(labels)
+    values = read_logits(logits)
     n, classes = values.shape
-    if indices.shape != (n,):
-        raise ValueError(
-            f"labels must be [N], one for each row of logits: got shape {indices.shape}, wanted "
-            f"({n},)"
-        )
-    if not np.issubdtype(indices.dtype, np.integer):
-        raise TypeError(f"labels must be integer class indices, got {indices.dtype}")
-    bad = np.flatnonzero((indices < 0) | (indices >= classes))
-    if bad.size:
-        raise ValueError(
-            f"labels must lie in [0, {classes}), got {indices[bad[0]]} at position {bad[0]}"
-        )
-    return ClassScores(values, indices.astype(np.int64))
+    return ClassScores(values, labels_of(labels, rows=n, classes=classes))
 
 
-def read_logits(logits: Num[np.ndarray | Array, "..."]) -> np.ndarray:
+def read_logits(logits: Given) -> np.ndarray:
     """Checks logits [N, C] and takes them to float64."""
-    values = np.asarray(logits)
+    values = array_of(logits, "logits")
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
         raise ValueError(
             "logits must be [N, C] with at least 1 row and 2 classes, got shape "

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float
 
 from xentjax import optim
+from xentjax.audit.given import Given, array_of, flags_of, integers_of, rows_of
 from xentjax.train.objectives import Objective, cross_entropy
 from xentjax.train.state import TrainState
 from xentjax.train.step import make_update
@@ -34,13 +35,13 @@ class Cohort:
     states: TrainState
     members: np.ndarray
 
-    def logits(self, features: Shaped[np.ndarray | Array, "rows ..."]) -> np.ndarray:
+    def logits(self, features: Given) -> np.ndarray:
         """What every model says of every row, in evaluation mode: float32 [models, rows, C].
 
         Args:
             features: [rows, …], as a model takes them in a batch.
         """
-        return np.asarray(_logits(self.states, jnp.asarray(features)))
+        return np.asarray(_logits(self.states, jnp.asarray(rows_of(features, "features"))))
 
     def state(self, number: int) -> TrainState:
         """The training state of one model."""
@@ -49,10 +50,10 @@ class Cohort:
 
 def train_cohort(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, "..."],
+    features: Given,
+    labels: Given,
     *,
-    members: Bool[np.ndarray, "..."],
+    members: Given,
     steps: int,
     batch_size: int = 64,
     learning_rate: float = 3e-3,
@@ -87,7 +88,9 @@ def train_cohort(
         A `Cohort`, in the order of the mask.
 
     Raises:
-        ValueError: if shapes do not fit, a model has no members or steps or sizes are below 1.
+        TypeError: labels are not integers, or members not boolean.
+        ValueError: if shapes do not fit, a feature is not finite, a label belongs to no class, a
+            model has no members, or steps or sizes are below 1.
 
     Example:
         >>> from flax import nnx
@@ -99,8 +102,12 @@ def train_cohort(
         >>> cohort.logits(x).argmax(-1).tolist()  # three models, right on both rows
         [[0, 1], [0, 1], [0, 1]]
     """
-    members = np.asarray(members)
-    labels = _checked(features, labels, members, steps, batch_size, together)
+    _check_numbers(steps=steps, batch_size=batch_size, together=together)
+    features = rows_of(features, "features")
+    members = _read_members(members, len(features))
+    # Of another objective the labels may be anything whole.
+    classes = count_classes(make_model, features[:1]) if objective is None else None
+    labels = _read_labels(labels, members.shape, classes)
     rate = optim.schedule("warmup_cosine", learning_rate, steps=steps)
     rule = (
         optim.optimizer("adamw", rate, weight_decay=0.0) if optimizer is None else optimizer(rate)
@@ -118,24 +125,43 @@ def train_cohort(
     return Cohort(states, members)
 
 
-def _checked(features, labels, members, steps, batch_size, together):
-    for name, number in (("steps", steps), ("batch_size", batch_size), ("together", together)):
+def _check_numbers(**numbers: int) -> None:
+    for name, number in numbers.items():
         if number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
-    if members.ndim != 2 or members.dtype != bool or members.shape[1] != len(features):
+
+
+def _read_members(members: Given, rows: int) -> np.ndarray:
+    found = flags_of(members, "members", "models N")
+    if found.shape[1] != rows:
         raise ValueError(
-            f"members must be bool [models, {len(features)}], one column a row of features, got "
-            f"{members.dtype} of shape {members.shape}"
+            f"members must be [models, {rows}], one column a row of features, got shape "
+            f"{found.shape}"
         )
-    empty = np.flatnonzero(~members.any(axis=1))
+    empty = np.flatnonzero(~found.any(axis=1))
     if empty.size:
         raise ValueError(f"members: model {empty[0]} has no row to be trained on")
-    if np.shape(labels) not in (members.shape, members.shape[1:]):
-        raise ValueError(
-            f"labels must be of shape {members.shape[1:]} or {members.shape}, got "
-            f"{np.shape(labels)}"
-        )
-    return np.broadcast_to(np.asarray(labels, np.int32), members.shape)
+    return found
+
+
+def _read_labels(labels: Given, shape: tuple[int, ...], classes: int | None) -> np.ndarray:
+    """Labels of every model, int32 [models, N]; those of no class would make all of it NaN."""
+    if np.ndim(array_of(labels, "labels")) == 1:
+        found = integers_of(labels, "labels", "N", shape[1:], below=classes)
+    else:
+        found = integers_of(labels, "labels", "models N", shape, below=classes)
+    return np.broadcast_to(found.astype(np.int32), shape)
+
+
+def count_classes(make_model: Callable[[Any], Any], row: np.ndarray) -> int:
+    """C, from the shape of what a new model says of one row [1, …]; nothing is computed."""
+
+    def speak(row):
+        key = jax.random.key(0)
+        state = TrainState.create(make_model(key), optax.identity(), key=key)
+        return state.to_model()(row)
+
+    return jax.eval_shape(speak, jnp.asarray(row)).shape[-1]
 
 
 def _members_first(members: np.ndarray) -> tuple[Array, Array]:

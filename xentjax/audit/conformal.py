@@ -12,9 +12,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Num, Shaped
+from jaxtyping import Array, Bool, Shaped
 
 from xentjax.audit.class_scores import ClassScores, log_softmax, read_class_scores, read_logits
+from xentjax.audit.given import Given, array_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ConformalPredictor:
 
     def sets(
         self,
-        logits: Num[np.ndarray | Array, "..."],
+        logits: Given,
         *,
         key: Shaped[Array, "..."] | None = None,
     ) -> Bool[np.ndarray, "N C"]:
@@ -73,8 +74,8 @@ class ConformalPredictor:
 
 
 def fit_aps(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     alpha: float = 0.1,
     key: Shaped[Array, "..."] | None = None,
@@ -123,8 +124,8 @@ def fit_aps(
 
 
 def fit_raps(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     alpha: float = 0.1,
     penalty: float = 0.01,
@@ -173,8 +174,8 @@ def fit_raps(
 
 
 def fit_classwise_aps(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     alpha: float = 0.1,
     key: Shaped[Array, "..."] | None = None,
@@ -216,7 +217,7 @@ def fit_classwise_aps(
     return _predictor(own, alpha, penalty=0.0, free=0, randomized=key is not None)
 
 
-def conformal_quantile(scores: Num[np.ndarray, "..."], alpha: float) -> float:
+def conformal_quantile(scores: Given, alpha: float) -> float:
     """The ⌈(n + 1)(1 − α)⌉-th smallest of n scores; inf where that is more than n.
 
     Args:
@@ -232,11 +233,12 @@ def conformal_quantile(scores: Num[np.ndarray, "..."], alpha: float) -> float:
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie in (0, 1), got {alpha}")
-    if scores.ndim != 1 or np.isnan(scores).any():
-        raise ValueError(f"scores must be [n] without NaN, got shape {scores.shape}")
-    n = len(scores)
+    found = array_of(scores, "scores").astype(np.float64)
+    if found.ndim != 1 or np.isnan(found).any():
+        raise ValueError(f"scores must be [n] without NaN, got shape {found.shape}")
+    n = len(found)
     rank = math.ceil((n + 1) * (1 - Fraction(str(alpha))))
-    return float(np.sort(scores)[rank - 1]) if rank <= n else math.inf
+    return float(np.sort(found)[rank - 1]) if rank <= n else math.inf
 
 
 def _predictor(own: Sequence[np.ndarray], alpha: float, **scoring: Any) -> ConformalPredictor:

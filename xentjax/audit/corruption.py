@@ -1,7 +1,7 @@
 """Corruption: the accuracy that is left when features, or the labels to learn from, are noisy."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Array, Integer, Num, Shaped
 
 from xentjax.audit.cohort import train_cohort
 from xentjax.audit.estimate import Estimate, flipped
+from xentjax.audit.given import Given, finite_of, labels_of, rows_of
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
 from xentjax.metrics.intervals import wilson_interval
 
@@ -51,7 +52,7 @@ def input_noise_curve(
     predict: Predict,
     features: Rows,
     labels: Labels,
-    sizes: Sequence[float] | np.ndarray,
+    sizes: Given,
     *,
     key: Shaped[Array, "..."],
     draws: int = 8,
@@ -111,11 +112,11 @@ def input_noise_curve(
 
 def label_noise_curve(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Integer[np.ndarray, " N"],
-    test_features: Shaped[np.ndarray, "tests ..."],
-    test_labels: Integer[np.ndarray, " tests"],
-    shares: Sequence[float] | np.ndarray,
+    features: Given,
+    labels: Given,
+    test_features: Given,
+    test_labels: Given,
+    shares: Given,
     *,
     classes: int,
     trainings: int = 3,
@@ -157,9 +158,12 @@ def label_noise_curve(
             f"shares must lie in [0, 1], classes be at least 2 and trainings at least 1, got "
             f"{shares}, {classes} and {trainings}"
         )
-    for name, given in (("labels", labels), ("test_labels", test_labels)):
-        if given.size == 0 or given.min() < 0 or given.max() >= classes:
-            raise ValueError(f"{name} must lie in [0, {classes}) and not be empty, got {given}")
+    features, test_features = (
+        rows_of(features, "features"),
+        rows_of(test_features, "test_features"),
+    )
+    labels = labels_of(labels, rows=len(features), classes=classes)
+    test_labels = labels_of(test_labels, "test_labels", rows=len(test_features), classes=classes)
     rng = np.random.default_rng(seed)
     noisy = [
         flipped_labels(labels, share, classes, rng) for share in steps for _ in range(trainings)
@@ -178,7 +182,7 @@ def label_noise_curve(
 
 
 def flipped_labels(
-    labels: Integer[np.ndarray, " N"], share: float, classes: int, rng: np.random.Generator
+    labels: Given, share: float, classes: int, rng: np.random.Generator
 ) -> Integer[np.ndarray, " N"]:
     """The labels with round(share · N) of them, drawn without replacement, another class.
 
@@ -189,7 +193,8 @@ def flipped_labels(
         rng: draws which rows, and which class.
 
     Raises:
-        ValueError: share is outside [0, 1] or classes below 2.
+        TypeError: labels are not integers.
+        ValueError: share is outside [0, 1], classes below 2, or a label out of range.
 
     Example:
         >>> old = np.zeros(10, int)
@@ -200,15 +205,15 @@ def flipped_labels(
         raise ValueError(
             f"share must lie in [0, 1] and classes be at least 2, got {share} and {classes}"
         )
-    found = np.array(labels)
+    found = labels_of(labels, classes=classes)
     rows = rng.permutation(len(found))[: round(float(share) * len(found))]
     found[rows] = (found[rows] + rng.integers(1, classes, len(rows))) % classes
     return found
 
 
 def _rising(sizes, name) -> np.ndarray:
-    found = np.asarray(sizes, np.float64)
-    if found.ndim != 1 or found.size == 0 or not found[0] >= 0 or not (np.diff(found) > 0).all():
+    found = finite_of(sizes, name, "S")
+    if not found[0] >= 0 or not (np.diff(found) > 0).all():
         raise ValueError(f"{name} must rise from 0 or more, got {sizes}")
     return found
 

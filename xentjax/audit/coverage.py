@@ -5,9 +5,9 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Shaped
 
 from xentjax.audit.estimate import Estimate, share, shares
+from xentjax.audit.given import Given, flags_of, labels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SetCoverage:
     mean_size: float
 
 
-def set_coverage(sets: Shaped[np.ndarray, "..."], labels: Shaped[np.ndarray, "..."]) -> SetCoverage:
+def set_coverage(sets: Given, labels: Given) -> SetCoverage:
     """Counts how often sets hold the true class.
 
     Args:
@@ -73,10 +73,11 @@ def set_coverage(sets: Shaped[np.ndarray, "..."], labels: Shaped[np.ndarray, "..
         A. N. Angelopoulos et al., Uncertainty Sets for Image Classifiers using Conformal
         Prediction, 2021 (coverage stratified by size).
     """
-    _check(sets, labels)
-    n, classes = sets.shape
-    hits = sets[np.arange(n), labels]
-    sizes = sets.sum(axis=1)
+    members = flags_of(sets, "sets", "N C")
+    n, classes = members.shape
+    true = labels_of(labels, rows=n, classes=classes)
+    hits = members[np.arange(n), true]
+    sizes = members.sum(axis=1)
 
     def by(cells: np.ndarray, number: int) -> Shares:
         count = np.bincount(cells, minlength=number)
@@ -86,7 +87,7 @@ def set_coverage(sets: Shaped[np.ndarray, "..."], labels: Shaped[np.ndarray, "..
         rows=n,
         covered=int(hits.sum()),
         coverage=share(int(hits.sum()), n),
-        by_class=by(np.asarray(labels), classes),
+        by_class=by(true, classes),
         by_size=by(sizes, classes + 1),
         mean_size=float(sizes.mean()),
     )
@@ -138,20 +139,3 @@ def chance_of_coverage(covered: int, rows: int, *, calibration_rows: int, alpha:
 
 def _log_beta(a: int, b: int) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def _check(sets: np.ndarray, labels: np.ndarray) -> None:
-    if sets.ndim != 2 or labels.shape != sets.shape[:1] or not len(labels):
-        raise ValueError(
-            "sets must be [N, C] and labels [N] with at least 1 row, got shapes "
-            f"{sets.shape} and {labels.shape}"
-        )
-    if sets.dtype != bool:
-        raise TypeError(f"sets must be boolean, got {sets.dtype}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"labels must be integer class indices, got {labels.dtype}")
-    bad = np.flatnonzero((labels < 0) | (labels >= sets.shape[1]))
-    if bad.size:
-        raise ValueError(
-            f"labels must lie in [0, {sets.shape[1]}), got {labels[bad[0]]} at position {bad[0]}"
-        )

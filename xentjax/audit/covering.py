@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num
 
+from xentjax.audit.given import Given, array_of
 from xentjax.audit.probe import (
     Labels,
     Predict,
@@ -26,7 +27,7 @@ def occlusion(
     features: Rows,
     labels: Labels,
     *,
-    patches: Bool[np.ndarray, "patches ..."] | None = None,
+    patches: Given | None = None,
     fill: Num[ArrayLike, "..."] = 0.0,
     of: str = "logit",
 ) -> Float[np.ndarray, "rows ..."]:
@@ -51,7 +52,7 @@ def occlusion(
         float32, the shape of `features`, in units of the score; 0 for a feature in no patch.
 
     Raises:
-        TypeError: features are not floating point.
+        TypeError: features are not floating point, or patches not boolean.
         ValueError: as for `gradient_saliency`, or patches or fill do not fit.
 
     Example:
@@ -68,6 +69,9 @@ def occlusion(
     if patches is None:
         size = int(np.prod(x.shape[1:]))
         patches = np.eye(size, dtype=bool).reshape(size, *x.shape[1:])
+    patches = array_of(patches, "patches")
+    if patches.dtype != bool:
+        raise TypeError(f"patches must be boolean masks, got {patches.dtype}")
     if patches.shape[1:] != x.shape[1:] or len(patches) == 0:
         raise ValueError(
             f"patches must be masks of one row, [patches, {x.shape[1:]}], got {patches.shape}"

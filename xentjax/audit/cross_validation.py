@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from xentjax.audit.cohort import train_cohort
+from xentjax.audit.given import Given, integers_of, labels_of, rows_of
 
 
-def stratified_folds(
-    labels: Int[np.ndarray, " N"], *, folds: int, seed: int
-) -> Int[np.ndarray, " N"]:
+def stratified_folds(labels: Given, *, folds: int, seed: int) -> Int[np.ndarray, " N"]:
     """Deals rows into folds so that each class is spread evenly over them.
 
     Rows are shuffled, sorted by class and dealt out one by one, so that fold sizes differ by at
@@ -29,13 +28,15 @@ def stratified_folds(
         The fold of each row, int64 [N] in [0, folds).
 
     Raises:
-        ValueError: if folds is out of range.
+        TypeError: if labels are not integers.
+        ValueError: if folds is out of range or there are no labels.
 
     Example:
         >>> found = stratified_folds(np.array([0, 0, 0, 0, 1, 1]), folds=2, seed=0)
         >>> [sorted(np.array([0, 0, 0, 0, 1, 1])[found == k].tolist()) for k in (0, 1)]
         [[0, 0, 1], [0, 0, 1]]
     """
+    labels = labels_of(labels)
     if not 2 <= folds <= len(labels):
         raise ValueError(
             f"folds must be at least 2 and at most {len(labels)}, the number of rows, got {folds}"
@@ -49,8 +50,8 @@ def stratified_folds(
 
 def out_of_fold_logits(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, "L N"],
+    features: Given,
+    labels: Given,
     *,
     folds: int = 5,
     repeats: int = 1,
@@ -87,6 +88,9 @@ def out_of_fold_logits(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
+    features, labels = rows_of(features, "features"), integers_of(labels, "labels", "L N")
+    if labels.shape[1] != len(features):
+        raise ValueError(f"labels must be [L, {len(features)}], got shape {labels.shape}")
     dealt = np.stack(
         [
             stratified_folds(row, folds=folds, seed=seed + 1000 * repeat)
@@ -99,7 +103,7 @@ def out_of_fold_logits(
     cohort = train_cohort(
         make_model,
         features,
-        given.astype(np.int32),
+        given,
         members=~held_out.reshape(-1, len(features)),
         seed=seed,
         **training,

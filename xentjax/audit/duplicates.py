@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int
+
+from xentjax.audit.given import Given, array_of, finite_of, rows_of
 
 # Squared distances held at once: 16 MB of float32.
 _DISTANCES_AT_ONCE = 2**22
@@ -37,7 +39,7 @@ class Leaks(NamedTuple):
     threshold: float
 
 
-def exact_groups(features: Shaped[np.ndarray, "N ..."]) -> Int[np.ndarray, " N"]:
+def exact_groups(features: Given) -> Int[np.ndarray, " N"]:
     """Gives rows of the same bytes the same number, in the order of first appearance.
 
     −0 counts as 0; a NaN is the same as another of the same bits.
@@ -48,22 +50,30 @@ def exact_groups(features: Shaped[np.ndarray, "N ..."]) -> Int[np.ndarray, " N"]
     Returns:
         int64 [N]: 0 for the first row and all its copies, 1 for the next different one, …
 
+    Raises:
+        TypeError: features are no numbers, such as names; give them numbers first.
+        ValueError: features are rows of different shapes.
+
     Example:
         >>> exact_groups(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [-0.0, 0.0]])).tolist()
         [0, 1, 0, 1]
     """
-    if not len(features):
+    # Of anything but numbers the bytes would be addresses, different for equal values.
+    rows = array_of(features, "features")
+    if not rows.ndim:
+        raise ValueError("features must be [N, ...], got a single number")
+    if not len(rows):
         return np.zeros(0, np.int64)
-    flat = np.ascontiguousarray(features.reshape(len(features), -1))
-    if flat.dtype.kind in "fc":
+    flat = np.ascontiguousarray(rows.reshape(len(rows), -1))
+    if jnp.issubdtype(flat.dtype, jnp.floating):
         flat = flat + flat.dtype.type(0)  # −0 + 0 is +0
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in flat], np.int64)
 
 
 def nearest_neighbours(
-    queries: Shaped[np.ndarray, "N ..."],
-    references: Shaped[np.ndarray, "M ..."] | None = None,
+    queries: Given,
+    references: Given | None = None,
     *,
     k: int = 1,
 ) -> Neighbours:
@@ -98,12 +108,13 @@ def nearest_neighbours(
     if not 1 <= k < _CANDIDATES:
         raise ValueError(f"k must be from 1 to {_CANDIDATES - 1}, got {k}")
     alone = references is None
-    others = queries if references is None else references
-    if queries.shape[1:] != others.shape[1:]:
+    asked = rows_of(queries, "queries", may_be_empty=True)
+    others = asked if references is None else rows_of(references, "references", may_be_empty=True)
+    if asked.shape[1:] != others.shape[1:]:
         raise ValueError(
-            f"references must have rows of shape {queries.shape[1:]}, got {others.shape[1:]}"
+            f"references must have rows of shape {asked.shape[1:]}, got {others.shape[1:]}"
         )
-    q, r = _flat(queries, "queries"), _flat(others, "references")
+    q, r = _flat(asked), _flat(others)
     if not len(q) or not len(r):
         return Neighbours(np.full((len(q), k), np.inf), np.full((len(q), k), -1, np.int64))
     centre = r.mean(axis=0)
@@ -115,7 +126,7 @@ def nearest_neighbours(
     return _in_order(q, r, rows, k, alone)
 
 
-def near_threshold(distances: Float[np.ndarray, " N"], *, fraction: float = 0.1) -> float:
+def near_threshold(distances: Given, *, fraction: float = 0.1) -> float:
     """The distance below which rows count as near duplicates: a fraction of the typical one.
 
     A tenth of the median distance to the nearest different row. Rows that were drawn
@@ -130,7 +141,7 @@ def near_threshold(distances: Float[np.ndarray, " N"], *, fraction: float = 0.1)
         The threshold; 0 where no row has a different neighbour.
 
     Raises:
-        ValueError: if fraction is out of range.
+        ValueError: if fraction is out of range, there are no distances or one is NaN.
 
     Example:
         >>> near_threshold(np.array([0.0, 2.0, 5.0, 9.0]))  # a tenth of 5
@@ -138,7 +149,8 @@ def near_threshold(distances: Float[np.ndarray, " N"], *, fraction: float = 0.1)
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie in (0, 1), got {fraction}")
-    known = distances[(distances > 0) & np.isfinite(distances)]
+    found = finite_of(distances, "distances", "N", infinite=True)
+    known = found[(found > 0) & np.isfinite(found)]
     return fraction * float(np.median(known)) if known.size else 0.0
 
 
@@ -186,8 +198,8 @@ def chance_share(fraction: float, dimension: float) -> float:
 
 
 def find_leaks(
-    test: Shaped[np.ndarray, "N ..."],
-    train: Shaped[np.ndarray, "M ..."],
+    test: Given,
+    train: Given,
     *,
     threshold: float,
 ) -> Leaks:
@@ -213,6 +225,11 @@ def find_leaks(
     """
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0, got {threshold}")
+    test, train = (
+        rows_of(x, name, may_be_empty=True) for x, name in ((test, "test"), (train, "train"))
+    )
+    if test.shape[1:] != train.shape[1:]:
+        raise ValueError(f"train must have rows of shape {test.shape[1:]}, got {train.shape[1:]}")
     found = nearest_neighbours(test, train)
     distances, twins = found.distances[:, 0].copy(), found.rows[:, 0].copy()
     # Among rows that lie closer than float32 tells, the search may have kept another than the copy.
@@ -254,15 +271,8 @@ def _first_copies(test: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.where(first < len(train), first, -1)
 
 
-def _flat(features: np.ndarray, name: str) -> np.ndarray:
-    flat = features.reshape(len(features), int(np.prod(features.shape[1:]))).astype(np.float64)
-    if not np.isfinite(flat).all():
-        row = int(np.flatnonzero(~np.isfinite(flat).all(axis=1))[0])
-        raise ValueError(
-            f"{name} must be finite, got a NaN or an infinity in row {row}; fill it in or leave "
-            "the row out"
-        )
-    return flat
+def _flat(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(len(rows), int(np.prod(rows.shape[1:]))).astype(np.float64)
 
 
 @partial(jax.jit, static_argnames=("alone", "block"))

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from xentjax.audit.estimate import Estimate, bootstrap_mean, share
+from xentjax.audit.given import Given, tokens_of
 from xentjax.audit.suffix_array import SuffixArray, matching_lengths
 from xentjax.models.generation import generate
 
@@ -42,7 +42,7 @@ class Extraction:
 
 def extract_verbatim(
     model: Any,
-    source: Int[np.ndarray, " time"],
+    source: Given,
     training: SuffixArray,
     *,
     prompt_lengths: Sequence[int] = (8, 16, 32, 64),
@@ -74,12 +74,14 @@ def extract_verbatim(
         An `Extraction` a prompt length, in their order.
 
     Raises:
+        TypeError: if source are not integers.
         ValueError: if an option is out of range or the source is too short for one prompt.
 
     Reference:
         N. Carlini et al., Quantifying Memorization Across Neural Language Models, 2023.
     """
     _check(prompt_lengths, length, targets, prompts)
+    source = tokens_of(source, "source").astype(np.int32)
     starts = _places(len(source), max(prompt_lengths), length, prompts, seed)
     truth = source[starts[:, None] + np.arange(length)[None, :]]
     natural = matching_lengths(training, truth).max(axis=1)

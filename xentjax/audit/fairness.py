@@ -14,10 +14,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Float
 
 from xentjax.audit.estimate import Estimate
-from xentjax.audit.groups import GroupRates, group_rates, rates_of, read_groups
+from xentjax.audit.given import Given
+from xentjax.audit.groups import GroupRates, group_rates, rates_of, read_grouped
 from xentjax.metrics.agreement import accuracy
 
 # Numbers drawn at once: 16 MB of float32.
@@ -70,13 +71,13 @@ _GIVEN_CLASS = np.array([False, False, False, False, False, True, True, True])
 
 
 def fairness_gaps(
-    predictions: Int[np.ndarray, " N"],
-    labels: Int[np.ndarray, " N"],
-    groups: Shaped[np.ndarray, "..."],
+    predictions: Given,
+    labels: Given,
+    groups: Given,
     *,
     classes: int,
     positive: int | None = None,
-    weights: Num[np.ndarray, " N"] | None = None,
+    weights: Given | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> FairnessGaps:
@@ -110,6 +111,7 @@ def fairness_gaps(
         `FairnessGaps`; NaN where fewer than two groups have the rate.
 
     Raises:
+        TypeError: predictions or labels are not integers.
         ValueError: as for `group_rates`, or there is only one group, or `positive` is no class.
 
     Example:
@@ -132,13 +134,12 @@ def fairness_gaps(
     rates = group_rates(predictions, labels, groups, classes=classes, weights=weights)
     if len(rates.groups) < 2:
         raise ValueError(f"groups must be at least two to compare, got {rates.groups}")
-    _, which = read_groups(groups, np.shape(labels))
-    weights = np.ones(len(labels)) if weights is None else weights
+    read = read_grouped(predictions, labels, groups, classes=classes, weights=weights)
     rows = _Rows(
-        jnp.asarray(which, jnp.int32),
-        jnp.asarray(labels, jnp.int32),
-        jnp.asarray(predictions, jnp.int32),
-        jnp.asarray(weights, jnp.float32),
+        jnp.asarray(read.group, jnp.int32),
+        jnp.asarray(read.label, jnp.int32),
+        jnp.asarray(read.prediction, jnp.int32),
+        jnp.asarray(read.weight, jnp.float32),
     )
     sizes = {"groups": len(rates.groups), "classes": classes, "positive": positive}
     values, resampled, shuffled = (

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from xentjax.audit.estimate import bootstrap_mean
+from xentjax.audit.given import array_of
 from xentjax.audit.probe import Labels, Predict, Rows, read_rows, require_finite, row_shaped
 
 
@@ -104,7 +105,7 @@ def deletion_curve(
         2017; V. Petsiuk, A. Das, K. Saenko, RISE, 2018.
     """
     x, y = read_rows(predict, features, labels)
-    shown = require_finite(attributions, "attributions")
+    shown = require_finite(array_of(attributions, "attributions"), "attributions")
     if shown.shape != x.shape or steps < 1 or orders < 1:
         raise ValueError(
             f"attributions must have the shape of features, {x.shape}, and steps and orders be at "
@@ -161,7 +162,7 @@ def rank_agreement(a: Rows, b: Rows, *, seed: int = 0) -> RankAgreement:
     Reference:
         J. Adebayo et al., Sanity Checks for Saliency Maps, 2018.
     """
-    first, second = require_finite(a, "a"), require_finite(b, "b")
+    first, second = (require_finite(array_of(x, name), name) for x, name in ((a, "a"), (b, "b")))
     if first.shape != second.shape or first.ndim < 2:
         raise ValueError(
             f"a and b must be [n, ...] of the same shape, got {first.shape} and {second.shape}"

@@ -8,12 +8,14 @@ them may still be uneven over the groups that matter, which only data that name 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, Num, Shaped
+from jaxtyping import Shaped
+
+from xentjax.audit.given import Given, finite_of, labels_of, rows_of
 
 
 def tercile_groups(
-    scores: Num[np.ndarray, " N"],
-    labels: Int[np.ndarray, " N"],
+    scores: Given,
+    labels: Given,
     *,
     names: Sequence[str] = ("low", "middle", "high"),
 ) -> Shaped[np.ndarray, " N"]:
@@ -33,27 +35,25 @@ def tercile_groups(
         with a single row is in the middle.
 
     Raises:
+        TypeError: labels are not integers.
         ValueError: shapes differ, a score is not finite, or there are no names.
 
     Example:
         >>> tercile_groups(np.array([1.0, 2.0, 3.0, 9.0]), np.array([0, 0, 0, 1])).tolist()
         ['low', 'middle', 'high', 'middle']
     """
-    if scores.shape != labels.shape or not np.all(np.isfinite(scores)) or not len(names):
-        raise ValueError(
-            "scores must be finite, one a label, and names some, got shapes "
-            f"{scores.shape} and {labels.shape} and {len(names)} names"
-        )
-    part = np.zeros(len(scores), np.int64)
-    for label in np.unique(labels):
-        rows = labels == label
-        part[rows] = _middle_ranks(scores[rows]) * len(names)
+    if not len(names):
+        raise ValueError("names must be at least one, got none")
+    values = finite_of(scores, "scores", "N")
+    given = labels_of(labels, rows=len(values))
+    part = np.zeros(len(values), np.int64)
+    for label in np.unique(given):
+        rows = given == label
+        part[rows] = _middle_ranks(values[rows]) * len(names)
     return np.asarray(names)[part]
 
 
-def stroke_groups(
-    features: Num[np.ndarray, "N ..."], labels: Int[np.ndarray, " N"]
-) -> Shaped[np.ndarray, " N"]:
+def stroke_groups(features: Given, labels: Given) -> Shaped[np.ndarray, " N"]:
     """Thin, medium and thick strokes: thirds of each class by how much ink a row has.
 
     A stand-in for real groups, for images of ink on an empty ground such as the digits. It
@@ -66,18 +66,23 @@ def stroke_groups(
     Returns:
         "thin strokes", "medium strokes" or "thick strokes" for each row [N].
 
+    Raises:
+        TypeError: features are no numbers, or labels are not integers.
+        ValueError: shapes do not fit or a feature is not finite.
+
     Example:
         >>> images = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])  # ink 1, 2 and 0
         >>> stroke_groups(images, np.array([7, 7, 7])).tolist()
         ['medium strokes', 'thick strokes', 'thin strokes']
     """
-    ink = features.reshape(len(features), -1).sum(axis=1, dtype=np.float64)
+    rows = rows_of(features, "features")
+    ink = rows.reshape(len(rows), -1).sum(axis=1, dtype=np.float64)
     return tercile_groups(ink, labels, names=("thin strokes", "medium strokes", "thick strokes"))
 
 
 def slant_groups(
-    features: Num[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, " N"],
+    features: Given,
+    labels: Given,
     *,
     image_shape: tuple[int, int],
 ) -> Shaped[np.ndarray, " N"]:
@@ -95,6 +100,10 @@ def slant_groups(
     Returns:
         "slants back", "upright" or "slants forward" for each row [N].
 
+    Raises:
+        TypeError: features are no numbers, or labels are not integers.
+        ValueError: shapes do not fit or a feature is not finite.
+
     Example:
         >>> rising, falling = np.eye(3)[::-1].reshape(-1), np.eye(3).reshape(-1)
         >>> images, same = np.stack([falling, rising, np.ones(9)]), np.array([0, 0, 0])
@@ -102,7 +111,13 @@ def slant_groups(
         ['slants back', 'slants forward', 'upright']
     """
     height, width = image_shape
-    ink = features.reshape(len(features), height, width).astype(np.float64)
+    rows = rows_of(features, "features")
+    if rows[0].size != height * width:
+        raise ValueError(
+            f"features must be {height} · {width} pixels a row, as image_shape says, got shape "
+            f"{rows.shape}"
+        )
+    ink = rows.reshape(len(rows), height, width).astype(np.float64)
     total = ink.sum(axis=(1, 2))
     total = np.where(total > 0, total, 1)
     y, x = np.mgrid[:height, :width].astype(np.float64)

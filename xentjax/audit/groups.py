@@ -6,15 +6,16 @@ they are.
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Float
 
+from xentjax.audit.given import Given, finite_of, labels_of
 from xentjax.metrics.agreement import accuracy
-from xentjax.metrics.confusion import ConfusionMatrix, normalized_confusion
+from xentjax.metrics.confusion import normalized_confusion
 from xentjax.metrics.intervals import wilson_interval
 from xentjax.metrics.scores import precision, recall, specificity
 
@@ -55,12 +56,12 @@ class GroupRates:
 
 
 def group_rates(
-    predictions: Int[np.ndarray, " N"],
-    labels: Int[np.ndarray, " N"],
-    groups: Shaped[np.ndarray, "..."],
+    predictions: Given,
+    labels: Given,
+    groups: Given,
     *,
     classes: int,
-    weights: Num[np.ndarray, " N"] | None = None,
+    weights: Given | None = None,
 ) -> GroupRates:
     r"""The rates of each group from one confusion matrix a group, with Wilson intervals.
 
@@ -79,8 +80,9 @@ def group_rates(
         `GroupRates`; of two classes, [:, 1] are the rates that binary formulas mean.
 
     Raises:
-        ValueError: shapes do not fit, there are no rows, a class is outside [0, C), or a group is
-            missing (NaN or None).
+        TypeError: predictions or labels are not integers.
+        ValueError: shapes do not fit, there are no rows, a class is outside [0, C), a weight is
+            negative or all are 0, or a group is missing (NaN or None).
 
     Example:
         >>> rates = group_rates(
@@ -92,40 +94,81 @@ def group_rates(
     See Also:
         `fairness_gaps`.
     """
-    names, which = read_groups(groups, np.shape(labels))
-    matrix = ConfusionMatrix(classes)
-    weights = np.ones(len(labels), np.float32) if weights is None else np.asarray(weights)
-    # Once with concrete arrays, which refuses what is out of range.
-    matrix.update(matrix.init(), predictions, labels, weights=weights)
-    true, given = (np.asarray(x, np.int64) for x in (labels, predictions))
-    cells = (which * classes + true) * classes + given
+    rows = read_grouped(predictions, labels, groups, classes=classes, weights=weights)
+    names, which, weights = rows.names, rows.group, rows.weight
+    cells = (which * classes + rows.label) * classes + rows.prediction
     counts = np.bincount(cells, weights, len(names) * classes**2)
     confusions = counts.reshape(len(names), classes, classes)
     values, bases = rates_of(jnp.asarray(confusions, jnp.float32))
-    squares = np.bincount(which, np.float64(weights) ** 2)
+    squares = np.bincount(which, weights**2)
     totals = confusions.sum((1, 2))
     rows_of_unit = np.divide(totals, squares, out=np.zeros_like(totals), where=squares > 0)
     rates = {name: _with_interval(values[name], bases[name], rows_of_unit) for name in values}
     return GroupRates(names, np.bincount(which), confusions, **rates)
 
 
-def read_groups(groups: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names in sorted order, and the number of each row's group."""
-    if np.shape(groups) != shape or len(shape) != 1 or not shape[0]:
+@dataclasses.dataclass(frozen=True)
+class GroupedRows:
+    """Rows of a classifier and the group of each, checked.
+
+    Attributes:
+        names: of the groups, sorted.
+        group: the number of each row's group, int64 [N].
+        label: true class, int64 [N].
+        prediction: class given, int64 [N].
+        weight: float64 [N].
+    """
+
+    names: tuple[str, ...]
+    group: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    weight: np.ndarray
+
+
+def read_grouped(
+    predictions: Given, labels: Given, groups: Given, *, classes: int, weights: Given | None
+) -> GroupedRows:
+    """Checks what `group_rates` was given; without weights each row weighs 1."""
+    if classes < 2:
+        raise ValueError(f"classes must be at least 2, got {classes}")
+    label = labels_of(labels, classes=classes)
+    n = len(label)
+    prediction = labels_of(predictions, "predictions", rows=n, classes=classes)
+    weight = np.ones(n) if weights is None else finite_of(weights, "weights", "N", (n,))
+    if weight.min() < 0 or not weight.any():
         raise ValueError(
-            f"groups and labels must be [N] with at least one row, got shapes {np.shape(groups)} "
-            f"and {shape}"
+            f"weights must not be negative, nor all 0, got {weight.min()} to {weight.max()}"
         )
-    missing = np.array([x is None or x != x for x in groups.tolist()])
+    names, which = _numbered(groups, n)
+    return GroupedRows(names, which, label, prediction, weight)
+
+
+def _numbered(groups: Given, rows: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names in sorted order, and the number of each row's group."""
+    # As objects, for beside names numpy would make the name "nan" of a NaN.
+    single = np.asarray(groups if isinstance(groups, list | tuple) else np.asarray(groups), object)
+    if single.shape != (rows,):
+        raise ValueError(f"groups must be [N], one a row, here ({rows},), got shape {single.shape}")
+    missing = np.array([_is_missing(group) for group in single])
     if missing.any():
         raise ValueError(
             f"groups: row {missing.argmax()} has none ({missing.sum()} such rows); leave those "
             "rows out or name their group"
         )
+    values = np.asarray(groups)
     found, which = np.unique(
-        groups.astype(str) if groups.dtype == object else groups, return_inverse=True
+        values.astype(str) if values.dtype == object else values, return_inverse=True
     )
     return tuple(str(name) for name in found), which
+
+
+def _is_missing(group: Any) -> bool:
+    """None, NaN and NaT, and pandas's NA, whose comparisons have no truth."""
+    try:
+        return group is None or bool(group != group)
+    except TypeError:
+        return True
 
 
 @jax.jit

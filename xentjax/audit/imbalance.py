@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xentjax.audit.estimate import share
+from xentjax.audit.given import Given, integers_of, labels_of
 from xentjax.metrics import wilson_interval
 
 
@@ -30,7 +31,7 @@ class ShareTest(NamedTuple):
     resamples: int
 
 
-def class_counts(labels: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray, " classes"]:
+def class_counts(labels: Given, classes: int) -> Int[np.ndarray, " classes"]:
     """How many rows each class has.
 
     Args:
@@ -41,7 +42,8 @@ def class_counts(labels: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray,
         int64 [C].
 
     Raises:
-        ValueError: if a label is out of range or classes is below 1.
+        TypeError: labels are not integers.
+        ValueError: if labels are empty or out of range, or classes is below 1.
 
     Example:
         >>> class_counts(np.array([0, 2, 2]), 3).tolist()
@@ -49,17 +51,12 @@ def class_counts(labels: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray,
     """
     if classes < 1:
         raise ValueError(f"classes must be at least 1, got {classes}")
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
-        raise ValueError(
-            f"labels must lie in [0, {classes}), got {labels[wrong[0]]} at position {wrong[0]}; "
-            "give as many classes as there are, or leave the row out"
-        )
-    return np.bincount(labels, minlength=classes).astype(np.int64)
+    found = labels_of(labels, classes=classes)
+    return np.bincount(found, minlength=classes).astype(np.int64)
 
 
 def class_balance(
-    labels: Int[np.ndarray, " N"], classes: int, *, seed: int = 0, resamples: int = 1000
+    labels: Given, classes: int, *, seed: int = 0, resamples: int = 1000
 ) -> ClassBalance:
     r"""The imbalance ratio and the effective number of classes, with intervals.
 
@@ -81,6 +78,7 @@ def class_balance(
         `ClassBalance`, its intervals at 95 %.
 
     Raises:
+        TypeError: labels are not integers.
         ValueError: if labels are empty or out of range, or resamples is below 2.
 
     Example:
@@ -92,11 +90,10 @@ def class_balance(
         M. O. Hill, Diversity and Evenness: A Unifying Notation and Its Consequences, 1973.
     """
     counts = class_counts(labels, classes)
-    if not len(labels):
-        raise ValueError("labels must hold at least one row, got none")
     if resamples < 2:
         raise ValueError(f"resamples must be at least 2, got {resamples}")
-    drawn = np.random.default_rng(seed).multinomial(len(labels), counts / len(labels), resamples)
+    rows = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(rows, counts / rows, resamples)
     estimate, resampled = min(float(_effective(counts)), float(classes)), _effective(drawn)
     low, high = np.quantile(resampled - resampled.mean(), [0.025, 0.975])
     return ClassBalance(
@@ -136,9 +133,7 @@ def recall_half_widths(
     return np.asarray(interval.high - interval.low, np.float64) / 2
 
 
-def share_test(
-    counts: Int[np.ndarray, "splits classes"], *, seed: int = 0, resamples: int = 999
-) -> ShareTest:
+def share_test(counts: Given, *, seed: int = 0, resamples: int = 999) -> ShareTest:
     r"""Whether splits could be random parts of one set of rows, as far as the labels tell.
 
     Pearson's statistic Σ (n_sc − e_sc)² / e_sc with e_sc = n_s n_c / N; its null is drawn by
@@ -154,7 +149,8 @@ def share_test(
         `ShareTest`; p-value 1 where fewer than two splits or classes have rows.
 
     Raises:
-        ValueError: if a count is negative or resamples is below 1.
+        TypeError: counts are not integers.
+        ValueError: if a count is negative, there is none, or resamples is below 1.
 
     Example:
         >>> share_test(np.array([[50, 50], [10, 10]])).statistic
@@ -166,11 +162,12 @@ def share_test(
     Reference:
         K. Pearson, On the Criterion that a Given System of Deviations …, 1900.
     """
-    if counts.min(initial=0) < 0:
-        raise ValueError(f"counts must not be negative, got {counts.min()}")
+    table = integers_of(counts, "counts", "splits classes")
+    if table.min() < 0:
+        raise ValueError(f"counts must not be negative, got {table.min()}")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
-    table = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
+    table = table[table.sum(1) > 0][:, table.sum(0) > 0]
     if min(table.shape) < 2:
         return ShareTest(0.0, 1.0, resamples)
     statistic = float(_chi_square(table))

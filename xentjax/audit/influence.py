@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Integer, Shaped
+from jaxtyping import Array
 
+from xentjax.audit.given import Given, finite_of, labels_of, rows_of
 from xentjax.audit.probe import require_finite
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.train.architecture import split_model
@@ -45,12 +46,12 @@ class Influence:
 
 
 def head_influence(
-    hidden: Float[Array | np.ndarray, "rows width"],
-    logits: Float[Array | np.ndarray, "rows classes"],
-    labels: Integer[Array | np.ndarray, " rows"],
-    test_hidden: Float[Array | np.ndarray, "tests width"],
-    test_logits: Float[Array | np.ndarray, "tests classes"],
-    test_labels: Integer[Array | np.ndarray, " tests"],
+    hidden: Given,
+    logits: Given,
+    labels: Given,
+    test_hidden: Given,
+    test_logits: Given,
+    test_labels: Given,
 ) -> Influence:
     r"""Influence through the last layer alone, whose gradients need no backward pass.
 
@@ -74,7 +75,8 @@ def head_influence(
         `Influence`.
 
     Raises:
-        ValueError: a label is out of range, or a number is not finite.
+        TypeError: labels are not integers.
+        ValueError: shapes do not fit, a label is out of range, or a number is not finite.
 
     Example:
         >>> one, none = np.ones((1, 1), np.float32), np.zeros((1, 2), np.float32)
@@ -86,11 +88,18 @@ def head_influence(
     Reference:
         G. Pruthi et al., Estimating Training Data Influence by Tracing Gradient Descent, 2020.
     """
-    misses, asked_misses = (
-        _scaled(_misses(logits, labels, "labels")),
-        _scaled(_misses(test_logits, test_labels, "test_labels")),
-    )
-    states, asked_states = (_scaled(_with_one(jnp.asarray(x))) for x in (hidden, test_hidden))
+    misses, states = _read_head(hidden, logits, labels)
+    asked_misses, asked_states = _read_head(test_hidden, test_logits, test_labels, "test_")
+    if states.rows.shape[1] != asked_states.rows.shape[1]:
+        raise ValueError(
+            f"test_hidden must have the {states.rows.shape[1] - 1} features of hidden, got "
+            f"{asked_states.rows.shape[1] - 1}"
+        )
+    if misses.rows.shape[1] != asked_misses.rows.shape[1]:
+        raise ValueError(
+            f"test_logits must have the {misses.rows.shape[1]} classes of logits, got "
+            f"{asked_misses.rows.shape[1]}"
+        )
     inner = _products(asked_states.rows, states.rows) * _products(asked_misses.rows, misses.rows)
     # The gradient is an outer product, whose sizes are products.
     sizes, asked_sizes = (
@@ -102,10 +111,10 @@ def head_influence(
 
 def gradient_influence(
     model: Any,
-    features: Shaped[Array | np.ndarray, "rows ..."],
-    labels: Integer[Array | np.ndarray, " rows"],
-    test_features: Shaped[Array | np.ndarray, "tests ..."],
-    test_labels: Integer[Array | np.ndarray, " tests"],
+    features: Given,
+    labels: Given,
+    test_features: Given,
+    test_labels: Given,
     *,
     together: int = 16,
 ) -> Influence:
@@ -130,7 +139,7 @@ def gradient_influence(
         `Influence`.
 
     Raises:
-        TypeError: model is none of these.
+        TypeError: model is none of these, or labels are not integers.
         ValueError: together is below 1, a label is out of range, or a gradient is not finite.
 
     Example:
@@ -150,17 +159,13 @@ def gradient_influence(
     architecture, params, rest = split_model(model)
     classes = jax.eval_shape(
         lambda x: architecture.merge(params, rest, training=False, key=None)(x),
-        jnp.asarray(test_features),
+        jnp.asarray(rows_of(test_features, "test_features")),
     ).shape[-1]
-    _check_labels(labels, classes, "labels")
-    _check_labels(test_labels, classes, "test_labels")
-    rows, tests = (
-        (jnp.asarray(x), jnp.asarray(y, jnp.int32))
-        for x, y in ((features, labels), (test_features, test_labels))
-    )
+    rows = _read_rows(features, labels, classes)
+    tests = _read_rows(test_features, test_labels, classes, "test_")
     asked = _asked(architecture, params, rest, tests)
     inner, sizes = _inner(
-        architecture, params, rest, asked.rows, rows, together=min(together, len(labels))
+        architecture, params, rest, asked.rows, rows, together=min(together, len(rows[1]))
     )
     return _influence(inner.T, (asked.top, asked.square), sizes)
 
@@ -191,22 +196,23 @@ def _products(first: Array, second: Array) -> Array:
     return jnp.matmul(first, second.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def _check_labels(labels, classes, name):
-    wrong = np.flatnonzero((np.asarray(labels) < 0) | (np.asarray(labels) >= classes))
-    if wrong.size:
-        raise ValueError(
-            f"{name} must lie in [0, {classes}), got {np.asarray(labels)[wrong[0]]} at position "
-            f"{wrong[0]}"
-        )
+def _read_rows(features, labels, classes, which="") -> tuple[Array, Array]:
+    x = rows_of(features, f"{which}features")
+    y = labels_of(labels, f"{which}labels", rows=len(x), classes=classes)
+    return jnp.asarray(x), jnp.asarray(y, jnp.int32)
 
 
-def _misses(logits, labels, name):
-    """p − y, the gradient of the cross-entropy for the logits."""
-    logits = jnp.asarray(logits)
-    _check_labels(labels, logits.shape[1], name)
-    return jax.grad(
-        lambda z: softmax_cross_entropy(z, jnp.asarray(labels, jnp.int32), reduction="sum")
-    )(logits)
+def _read_head(hidden, logits, labels, which="") -> tuple[_Scaled, _Scaled]:
+    """Of each row p − y, the gradient of the cross-entropy for the logits, and the state."""
+    z = finite_of(logits, f"{which}logits", "N C")
+    y = labels_of(labels, f"{which}labels", rows=len(z), classes=z.shape[1])
+    h = finite_of(hidden, f"{which}hidden", "N D")
+    if len(h) != len(z):
+        raise ValueError(f"{which}hidden must have {len(z)} rows like {which}logits, got {len(h)}")
+    misses = jax.grad(
+        lambda z: softmax_cross_entropy(z, jnp.asarray(y, jnp.int32), reduction="sum")
+    )(jnp.asarray(z, jnp.float32))
+    return _scaled(misses), _scaled(_with_one(jnp.asarray(h, jnp.float32)))
 
 
 def _with_one(hidden: Array) -> Array:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from xentjax.audit.given import Given, finite_of, integers_of, labels_of
+
 # Probabilities within this of a threshold reach it: float32 means waver.
 _TIE = 1e-6
 
@@ -61,9 +63,7 @@ def probabilities(logits: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def confident_joint(
-    probs: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
-) -> ConfidentJoint:
+def confident_joint(probs: Given, labels: Given) -> ConfidentJoint:
     r"""How many rows of each given class truly belong to which, as a model sees it.
 
         t_j = mean of p_j over the rows labelled j
@@ -80,6 +80,7 @@ def confident_joint(
         `ConfidentJoint`; a class without rows has threshold 2, which nothing reaches.
 
     Raises:
+        TypeError: probabilities are no numbers, or labels are not integers.
         ValueError: if probabilities do not sum to 1, labels are out of range, or there is no row.
 
     Example:
@@ -94,7 +95,7 @@ def confident_joint(
         C. G. Northcutt, L. Jiang, I. L. Chuang, Confident Learning: Estimating Uncertainty in
         Dataset Labels, 2021.
     """
-    _check(probs, labels)
+    probs, labels = _read(probs, labels)
     classes, given = probs.shape[1], np.bincount(labels, minlength=probs.shape[1])
     own = np.bincount(labels, weights=_own(probs, labels), minlength=classes)
     thresholds = np.where(given > 0, np.maximum(own / np.maximum(given, 1), 2 * _TIE), 2.0)
@@ -107,7 +108,7 @@ def confident_joint(
     return ConfidentJoint(thresholds, confident, counts)
 
 
-def noise_matrix(counts: Int[np.ndarray, "C C"]) -> Float[np.ndarray, "C C"]:
+def noise_matrix(counts: Given) -> Float[np.ndarray, "C C"]:
     """The chance of each given label for each true one: columns that sum to 1.
 
     Args:
@@ -116,17 +117,24 @@ def noise_matrix(counts: Int[np.ndarray, "C C"]) -> Float[np.ndarray, "C C"]:
     Returns:
         P(given i | true j) at [i, j]; NaN in the column of a class to which no row belongs.
 
+    Raises:
+        TypeError: counts are not integers.
+        ValueError: they are not square, or one is negative.
+
     Example:
         >>> noise_matrix(np.array([[9, 1], [3, 7]])).tolist()  # of 12 true 0, 9 are labelled so
         [[0.75, 0.125], [0.25, 0.875]]
     """
-    totals = counts.sum(axis=0, keepdims=True)
-    return np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
+    table = integers_of(counts, "counts", "C C")
+    if table.shape[0] != table.shape[1] or table.min() < 0:
+        raise ValueError(
+            f"counts must be square and not negative, got shape {table.shape} and {table.min()}"
+        )
+    totals = table.sum(axis=0, keepdims=True)
+    return np.where(totals > 0, table / np.maximum(totals, 1), np.nan)
 
 
-def find_label_errors(
-    probs: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
-) -> LabelErrors:
+def find_label_errors(probs: Given, labels: Given) -> LabelErrors:
     """Rows whose labels are probably wrong, by confident learning.
 
     Prefer `both` for a short list with few false alarms, `by_noise_rate` to miss little, and
@@ -142,7 +150,7 @@ def find_label_errors(
         `LabelErrors`.
 
     Raises:
-        ValueError: as `confident_joint`; or if there are fewer than two classes.
+        TypeError, ValueError: as `confident_joint`; or if there are fewer than two classes.
 
     Example:
         >>> rows = [[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5
@@ -155,9 +163,10 @@ def find_label_errors(
         C. G. Northcutt, L. Jiang, I. L. Chuang, Confident Learning: Estimating Uncertainty in
         Dataset Labels, 2021.
     """
-    joint = confident_joint(probs, labels)
+    probs, labels = _read(probs, labels)
     if probs.shape[1] < 2:
         raise ValueError("probs must have at least two classes, got one")
+    joint = confident_joint(probs, labels)
     own, others = _own(probs, labels), _others(probs, labels)
     favoured = others.max(axis=1) > own + _TIE  # where another class is likelier than the given
     true = _confident_class(probs, joint.thresholds)
@@ -176,12 +185,12 @@ def find_label_errors(
 
 
 def _own(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(probs.astype(np.float64), labels[:, None], axis=1)[:, 0]
+    return np.take_along_axis(probs, labels[:, None], axis=1)[:, 0]
 
 
 def _others(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The probabilities of the labels not given; −1 at the given one."""
-    others = probs.astype(np.float64)
+    others = probs.copy()
     np.put_along_axis(others, labels[:, None], -1.0, axis=1)
     return others
 
@@ -223,22 +232,13 @@ def _whole(values, total):
     return found
 
 
-def _check(probs: np.ndarray, labels: np.ndarray) -> None:
-    if not len(labels):
-        raise ValueError("labels must hold at least one row, got none")
-    if probs.ndim != 2 or labels.shape != probs.shape[:1]:
-        raise ValueError(
-            f"probs must be [N, C] and labels [N], got shapes {probs.shape} and {labels.shape}"
-        )
-    classes = probs.shape[1]
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
-        raise ValueError(
-            f"labels must lie in [0, {classes}), got {labels[wrong[0]]} at position {wrong[0]}"
-        )
-    bad = np.flatnonzero(~((probs >= 0).all(axis=1) & (np.abs(probs.sum(axis=1) - 1) < 1e-3)))
+def _read(probs: Given, labels: Given) -> tuple[np.ndarray, np.ndarray]:
+    found = finite_of(probs, "probs", "N C")
+    given = labels_of(labels, rows=len(found), classes=found.shape[1])
+    bad = np.flatnonzero((found < 0).any(axis=1) | (np.abs(found.sum(axis=1) - 1) >= 1e-3))
     if bad.size:
         raise ValueError(
-            f"probs must be probabilities that sum to 1, got {probs[bad[0]]} in row {bad[0]}; "
+            f"probs must be probabilities that sum to 1, got {found[bad[0]]} in row {bad[0]}; "
             "of logits, give probabilities(logits)"
         )
+    return found, given

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 
-from xentjax.audit.cohort import train_cohort
+from xentjax.audit.cohort import count_classes, train_cohort
 from xentjax.audit.estimate import Estimate, student
+from xentjax.audit.given import Given, labels_of, rows_of
 from xentjax.audit.probe import require_finite
 from xentjax.losses.softmax import softmax_cross_entropy
 
@@ -80,10 +81,10 @@ def stratified_members(
 
 def train_learning_curve(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, " N"],
-    held_out_features: Shaped[np.ndarray, "M ..."],
-    held_out_labels: Int[np.ndarray, " M"],
+    features: Given,
+    labels: Given,
+    held_out_features: Given,
+    held_out_labels: Given,
     *,
     sizes: Sequence[int] | None = None,
     repeats: int = 3,
@@ -128,6 +129,15 @@ def train_learning_curve(
     """
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for an interval, got {repeats}")
+    features = rows_of(features, "features")
+    labels = labels_of(labels, rows=len(features))
+    held_out_features = rows_of(held_out_features, "held_out_features")
+    held_out_labels = labels_of(
+        held_out_labels,
+        "held_out_labels",
+        rows=len(held_out_features),
+        classes=count_classes(make_model, features[:1]),
+    )
     known = _sizes(labels, sizes)
     seeds = np.random.SeedSequence(seed).generate_state(len(known) * repeats)
     members = np.stack(

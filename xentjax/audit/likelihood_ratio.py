@@ -6,7 +6,8 @@ into `membership.membership_attack`.
 """
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Shaped
+
+from xentjax.audit.given import Given, array_of, finite_of, flags_of, labels_of, require_finite_rows
 
 # From so many shadow models on each row's own variance is better than a common one
 # (Carlini et al. 2022, section VI).
@@ -14,9 +15,7 @@ _ENOUGH_FOR_OWN_VARIANCE = 64
 _SMALLEST_VARIANCE = 1e-12
 
 
-def label_confidences(
-    logits: Float[np.ndarray | Array, "..."], labels: Shaped[np.ndarray | Array, "..."]
-) -> np.ndarray:
+def label_confidences(logits: Given, labels: Given) -> np.ndarray:
     r"""The log-odds of the label, in which a row's confidences are nearly Gaussian over models.
 
         φ = log p_y − log(1 − p_y) = x_y − log Σ_{j≠y} exp(x_j)
@@ -43,32 +42,24 @@ def label_confidences(
     Reference:
         N. Carlini et al., Membership Inference Attacks From First Principles, 2022.
     """
-    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
-    if logits.ndim < 2 or labels.shape != logits.shape[-2:-1] or logits.shape[-1] < 2:
+    values = array_of(logits, "logits").astype(np.float64)
+    if values.ndim < 2 or not values.size or values.shape[-1] < 2:
         raise ValueError(
-            "logits must be [..., N, C] with C of at least 2 and labels [N], got shapes "
-            f"{logits.shape} and {labels.shape}"
+            f"logits must be [..., N, C] with C of at least 2, got shape {values.shape}"
         )
-    classes = logits.shape[-1]
-    bad = np.flatnonzero((labels < 0) | (labels >= classes))
-    if bad.size:
-        raise ValueError(f"labels must lie in [0, {classes}), got {labels[bad[0]]} at row {bad[0]}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"labels must be integer class indices, got {labels.dtype}")
-    if not np.isfinite(logits).all():
-        position = tuple(int(index) for index in np.argwhere(~np.isfinite(logits))[0])
-        raise ValueError(f"logits must be finite, got {logits[position]} at {position}")
-    own = np.arange(classes) == labels[:, np.newaxis]
-    rest = np.where(own, -np.inf, logits)
+    require_finite_rows(values, "logits")
+    classes = values.shape[-1]
+    own = np.arange(classes) == labels_of(labels, rows=values.shape[-2], classes=classes)[:, None]
+    rest = np.where(own, -np.inf, values)
     largest = rest.max(axis=-1)
     total = np.exp(rest - largest[..., np.newaxis]).sum(axis=-1)
-    return (np.where(own, logits, 0).sum(axis=-1) - largest) - np.log(total)
+    return (np.where(own, values, 0).sum(axis=-1) - largest) - np.log(total)
 
 
 def likelihood_ratio_scores(
-    confidences: Float[np.ndarray, "..."],
-    shadow_confidences: Float[np.ndarray, "..."],
-    shadow_members: Bool[np.ndarray, "..."],
+    confidences: Given,
+    shadow_confidences: Given,
+    shadow_members: Given,
     *,
     pooled: bool | None = None,
 ) -> np.ndarray:
@@ -92,6 +83,7 @@ def likelihood_ratio_scores(
         float64 [N], higher where membership is likelier.
 
     Raises:
+        TypeError: members are not boolean.
         ValueError: if shapes do not fit, something is not finite, or a row lacks shadow models
             that saw it or that did not: one of each, two with `pooled=False`.
 
@@ -105,16 +97,18 @@ def likelihood_ratio_scores(
     Reference:
         N. Carlini et al., Membership Inference Attacks From First Principles, 2022.
     """
-    _check(confidences, shadow_confidences, shadow_members)
+    confidences, shadow_confidences, shadow_members = _read(
+        confidences, shadow_confidences, shadow_members
+    )
     inside = _gaussian(shadow_confidences, shadow_members, "saw it", pooled)
     outside = _gaussian(shadow_confidences, ~shadow_members, "did not see it", pooled)
     return _log_density(confidences, *inside) - _log_density(confidences, *outside)
 
 
 def offline_scores(
-    confidences: Float[np.ndarray, "..."],
-    shadow_confidences: Float[np.ndarray, "..."],
-    shadow_members: Bool[np.ndarray, "..."],
+    confidences: Given,
+    shadow_confidences: Given,
+    shadow_members: Given,
     *,
     pooled: bool | None = None,
 ) -> np.ndarray:
@@ -146,14 +140,16 @@ def offline_scores(
     Reference:
         N. Carlini et al., Membership Inference Attacks From First Principles, 2022.
     """
-    _check(confidences, shadow_confidences, shadow_members)
+    confidences, shadow_confidences, shadow_members = _read(
+        confidences, shadow_confidences, shadow_members
+    )
     mean, variance = _gaussian(shadow_confidences, ~shadow_members, "did not see it", pooled)
     return (confidences - mean) / np.sqrt(variance)
 
 
 def leave_one_out_scores(
-    confidences: Float[np.ndarray, "..."],
-    members: Bool[np.ndarray, "..."],
+    confidences: Given,
+    members: Given,
     *,
     pooled: bool | None = None,
 ) -> np.ndarray:
@@ -185,11 +181,8 @@ def leave_one_out_scores(
     Reference:
         N. Carlini et al., Membership Inference Attacks From First Principles, 2022.
     """
-    if np.ndim(confidences) != 2 or np.shape(confidences) != np.shape(members):
-        raise ValueError(
-            "confidences and members must both be [models, N], got "
-            f"{np.shape(confidences)} and {np.shape(members)}"
-        )
+    confidences = finite_of(confidences, "confidences", "models N")
+    members = flags_of(members, "members", "models N", confidences.shape)
     scores = []
     for number, model in enumerate(confidences):
         complements = np.flatnonzero((members != members[number]).all(axis=1))
@@ -200,16 +193,10 @@ def leave_one_out_scores(
     return np.stack(scores)
 
 
-def _check(confidences, shadow_confidences, members):
-    shape = np.shape(shadow_confidences)
-    if len(shape) != 2 or np.shape(members) != shape or np.shape(confidences) != shape[1:]:
-        raise ValueError(
-            "confidences must be [N], shadow_confidences and shadow_members [models, N]; got "
-            f"{np.shape(confidences)}, {shape} and {np.shape(members)}"
-        )
-    for name, values in (("confidences", confidences), ("shadow_confidences", shadow_confidences)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
+def _read(confidences, shadow_confidences, members):
+    shadows = finite_of(shadow_confidences, "shadow_confidences", "models N")
+    own = finite_of(confidences, "confidences", "N", shadows.shape[1:])
+    return own, shadows, flags_of(members, "shadow_members", "models N", shadows.shape)
 
 
 def _gaussian(values, mask, which, pooled):

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Array, Num, Shaped
 
 from xentjax.audit.auc import auc_estimate
+from xentjax.audit.given import Given, array_of, finite_of, flags_of
 from xentjax.metrics.intervals import wilson_interval
 
 # The 95 % quantile of Kolmogorov's distribution: sup|F − G| of two equal ones exceeds
@@ -76,8 +76,8 @@ class MembershipAttack:
 
 
 def membership_attack(
-    scores: Num[np.ndarray | Array, "..."],
-    members: Shaped[np.ndarray | Array, "..."],
+    scores: Given,
+    members: Given,
     *,
     false_positive_rates: Sequence[float] = (0.001, 0.01),
 ) -> MembershipAttack:
@@ -145,8 +145,8 @@ def membership_attack(
 
 
 def loss_threshold_attack(
-    member_losses: Num[np.ndarray | Array, "..."],
-    nonmember_losses: Num[np.ndarray | Array, "..."],
+    member_losses: Given,
+    nonmember_losses: Given,
     *,
     false_positive_rates: Sequence[float] = (0.001, 0.01),
 ) -> MembershipAttack:
@@ -177,30 +177,17 @@ def loss_threshold_attack(
         S. Yeom, I. Giacomelli, M. Fredrikson, S. Jha, Privacy Risk in Machine Learning:
         Analyzing the Connection to Overfitting, 2018.
     """
-    for name, losses in (("member_losses", member_losses), ("nonmember_losses", nonmember_losses)):
-        if np.ndim(losses) != 1 or not np.size(losses):
-            raise ValueError(
-                f"{name} must be one loss a row, [rows], at least one; got shape {np.shape(losses)}"
-            )
-        if np.isnan(losses).any():
-            raise ValueError(f"{name} holds a NaN at row {np.flatnonzero(np.isnan(losses))[0]}")
-    scores = -np.concatenate([np.asarray(member_losses), np.asarray(nonmember_losses)])
-    members = np.arange(scores.size) < np.size(member_losses)
+    inside = finite_of(member_losses, "member_losses", "rows", infinite=True)
+    outside = finite_of(nonmember_losses, "nonmember_losses", "rows", infinite=True)
+    scores = -np.concatenate([inside, outside])
+    members = np.arange(scores.size) < inside.size
     return membership_attack(scores, members, false_positive_rates=false_positive_rates)
 
 
 def _checked(scores, members, rates):
-    scores, members = np.asarray(scores, np.float64), np.asarray(members)
-    if scores.ndim not in (1, 2) or scores.shape != members.shape:
-        raise ValueError(
-            "scores and members must both be [N] or [models, N], got "
-            f"{scores.shape} and {members.shape}"
-        )
-    if members.dtype != bool:
-        raise TypeError(f"members must be boolean, got {members.dtype}: 0 and 1 would be indices")
-    if np.isnan(scores).any():
-        position = tuple(int(index) for index in np.argwhere(np.isnan(scores))[0])
-        raise ValueError(f"scores holds a NaN at {position}; leave such rows out and say so")
+    axes = "models N" if np.ndim(array_of(scores, "scores")) == 2 else "N"
+    scores = finite_of(scores, "scores", axes, infinite=True)
+    members = flags_of(members, "members", axes, scores.shape)
     if not members.any() or members.all():
         raise ValueError(
             f"members: got {members.sum()} members among {members.size}, wanted some of both"

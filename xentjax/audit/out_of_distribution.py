@@ -8,10 +8,11 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Float, Num, Shaped
 
 from xentjax.audit.class_scores import log_softmax, read_logits
 from xentjax.audit.estimate import Z_95, Estimate, share
+from xentjax.audit.given import Given, finite_of
 from xentjax.metrics.ranking import roc_auc
 
 
@@ -32,7 +33,7 @@ class Detection:
     false_alarm: Estimate
 
 
-def max_softmax_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarray, " N"]:
+def max_softmax_score(logits: Given) -> Float[np.ndarray, " N"]:
     """The log-probability of the likeliest class, which orders rows as its probability does.
 
     max_c log softmax(x)_c, exact where the probability rounds to 1. The baseline.
@@ -54,9 +55,7 @@ def max_softmax_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarra
     return log_softmax(read_logits(logits)).max(axis=1)
 
 
-def energy_score(
-    logits: Num[np.ndarray | Array, "..."], *, temperature: float = 1.0
-) -> Float[np.ndarray, " N"]:
+def energy_score(logits: Given, *, temperature: float = 1.0) -> Float[np.ndarray, " N"]:
     r"""The negative energy T · logsumexp(x / T).
 
     Prefer it to `max_softmax_score` where logits of known rows are large in all: the softmax
@@ -86,7 +85,7 @@ def energy_score(
     return values.max(axis=1) - temperature * log_softmax(values / temperature).max(axis=1)
 
 
-def max_logit_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarray, " N"]:
+def max_logit_score(logits: Given) -> Float[np.ndarray, " N"]:
     """The largest logit; prefer it with very many classes, among which likely ones are alike.
 
     Args:
@@ -105,7 +104,7 @@ def max_logit_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarray,
     return read_logits(logits).max(axis=1)
 
 
-def margin_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarray, " N"]:
+def margin_score(logits: Given) -> Float[np.ndarray, " N"]:
     """The largest logit minus the second: the log-odds of the two likeliest classes.
 
     Args:
@@ -123,10 +122,10 @@ def margin_score(logits: Num[np.ndarray | Array, "..."]) -> Float[np.ndarray, " 
 
 
 def detect(
-    inside: Num[np.ndarray, "..."],
-    outside: Num[np.ndarray, "..."],
+    inside: Given,
+    outside: Given,
     *,
-    calibration: Num[np.ndarray, "..."] | None = None,
+    calibration: Given | None = None,
 ) -> Detection:
     r"""How well scores tell rows of the data from others.
 
@@ -159,7 +158,7 @@ def detect(
     """
     calibration = inside if calibration is None else calibration
     given = {"inside": inside, "outside": outside, "calibration": calibration}
-    inside, outside, calibration = (_read(name, scores) for name, scores in given.items())
+    inside, outside, calibration = (finite_of(x, name, "N") for name, x in given.items())
     # The ⌈0.95 n⌉-th largest, so that at least 95 % reach it.
     threshold = float(-np.sort(-calibration)[-(-19 * len(calibration) // 20) - 1])
     kept, alarms = (int((scores >= threshold).sum()) for scores in (inside, outside))
@@ -234,13 +233,3 @@ def _end(inner: float, outer: float, reached) -> float:
         middle = (inner + outer) / 2
         inner, outer = (middle, outer) if reached(middle) else (inner, middle)
     return inner
-
-
-def _read(name: str, scores: np.ndarray) -> np.ndarray:
-    values = np.asarray(scores, np.float64)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"{name} must be [N] with at least 1 score, got shape {values.shape}")
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise ValueError(f"{name} must be finite, got {values[bad[0]]} at position {bad[0]}")
-    return values

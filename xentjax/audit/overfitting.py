@@ -13,10 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Num
 
 from xentjax.audit.class_scores import read_class_scores
 from xentjax.audit.estimate import Estimate, percentiles, share
+from xentjax.audit.given import Given, array_of, finite_of, labels_of
 from xentjax.metrics.intervals import bootstrap_interval
 
 
@@ -96,7 +96,7 @@ class SplitSize(NamedTuple):
     rows_needed: int | None
 
 
-def outcomes(logits: Num[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> Outcomes:
+def outcomes(logits: Given, labels: Given) -> Outcomes:
     """Cross-entropy and hit of each row.
 
     Args:
@@ -120,7 +120,7 @@ def outcomes(logits: Num[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> O
     return Outcomes(scores.losses, scores.correct)
 
 
-def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> References:
+def reference_losses(labels: Given, *, classes: int) -> References:
     r"""What models that look at nothing would lose: log C, and the entropy −Σ p log p.
 
     Prefer the entropy as the mark to beat: with rare classes it lies far below log C.
@@ -133,6 +133,7 @@ def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> Referenc
         `References`, nats.
 
     Raises:
+        TypeError: labels are not integers.
         ValueError: there are no labels, or one is outside [0, C).
 
     Example:
@@ -140,9 +141,8 @@ def reference_losses(labels: Int[np.ndarray, " N"], *, classes: int) -> Referenc
         >>> round(found.uniform, 4), round(found.prior, 4)  # log 4; ¾ log 4/3 + ¼ log 4
         (1.3863, 0.5623)
     """
-    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels must be some class indices in [0, {classes}), got {labels}")
-    prior = np.bincount(labels) / len(labels)
+    found = labels_of(labels, classes=classes)
+    prior = np.bincount(found) / len(found)
     prior = prior[prior > 0]
     return References(math.log(classes), float(abs(prior @ np.log(prior))))
 
@@ -194,17 +194,17 @@ def generalization(
         1998. B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
     """
     named = {"train": train, "validation": validation, "test": test}
+    named = {name: _read(name, split) for name, split in named.items()}
     keys = jax.random.split(jax.random.key(seed), 3)
     scored, losses, hits = [], [], []
     for key, (name, split) in zip(keys, named.items(), strict=True):
-        _check(name, split)
         loss, hit = _resampled_means(key, split, resamples)
         losses.append(loss)
         hits.append(hit)
         whole = split.hits.dtype == bool
         accuracy = share(int(split.hits.sum()), split.hits.size) if whole else percentiles(*hit)
         scored.append(SplitScores(name, len(split.losses), percentiles(*loss), accuracy))
-    counted = train.hits.dtype == bool and test.hits.dtype == bool
+    counted = all(named[name].hits.dtype == bool for name in ("train", "test"))
     if counted:
         accuracy_gap = _difference(scored[0].accuracy, scored[2].accuracy)
     else:
@@ -235,18 +235,14 @@ def split_size(found: Estimate, rows: int, *, bound: float = 0.0) -> SplitSize:
     return SplitSize(side, distance, side < distance, needed)
 
 
-def _check(name: str, split: Outcomes) -> None:
-    if split.losses.ndim != 1 or split.hits.shape != split.losses.shape or not split.losses.size:
-        raise ValueError(
-            f"{name}: losses and hits must be [N] with at least one row, got shapes "
-            f"{split.losses.shape} and {split.hits.shape}"
-        )
-    bad = np.flatnonzero(~np.isfinite(split.losses))
-    if bad.size:
-        raise ValueError(
-            f"{name}: losses must be finite, got {split.losses[bad[0]]} at row {bad[0]} "
-            f"({bad.size} such rows); a mean of them says nothing"
-        )
+def _read(name: str, split: Outcomes) -> Outcomes:
+    losses = finite_of(split.losses, f"{name}.losses", "N")
+    hits = array_of(split.hits, f"{name}.hits")
+    if hits.dtype != bool:
+        hits = finite_of(hits, f"{name}.hits", "N")
+    if hits.shape != losses.shape:
+        raise ValueError(f"{name}.hits must be [N], here {losses.shape}, got shape {hits.shape}")
+    return Outcomes(losses, hits)
 
 
 def _resampled_means(key: jax.Array, split: Outcomes, resamples: int) -> list:

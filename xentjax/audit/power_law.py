@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from xentjax.audit.estimate import Estimate, percentiles
+from xentjax.audit.given import Given, finite_of
 
 _EXPONENTS = np.arange(1, 81) / 20  # 0.05 … 4
 
@@ -54,8 +55,8 @@ class _Law(NamedTuple):
 
 
 def fit_power_law(
-    sizes: Shaped[np.ndarray, " S"],
-    losses: Float[np.ndarray, "S R"],
+    sizes: Given,
+    losses: Given,
     *,
     least_gain: float = 0.05,
     seed: int = 0,
@@ -92,10 +93,10 @@ def fit_power_law(
     Reference:
         C. Cortes et al., Learning Curves: Asymptotic Values and Rate of Convergence, 1994.
     """
-    _check_law(sizes, losses)
-    n = np.repeat(np.asarray(sizes, np.float64), losses.shape[1])
+    sizes, losses = _read(sizes, losses)
+    n = np.repeat(sizes, losses.shape[1])
     scale = np.repeat(losses.mean(axis=1), losses.shape[1])
-    y = losses.reshape(-1).astype(np.float64)
+    y = losses.reshape(-1)
     law = _least_squares(n, y[None, :], scale)
     drawn = np.random.default_rng(seed).integers(len(y), size=(resamples, len(y)))
     fitted = np.stack([law.at(size) for size in n], axis=-1)
@@ -129,11 +130,14 @@ def _least_squares(n: np.ndarray, y: np.ndarray, scale: np.ndarray) -> _Law:
     return _Law(a[rows, best], b[rows, best] * top**exponent, exponent)
 
 
-def _check_law(sizes: np.ndarray, losses: np.ndarray) -> None:
-    if losses.ndim != 2 or sizes.shape != losses.shape[:1] or len(np.unique(sizes)) < 4:
+def _read(sizes: Given, losses: Given) -> tuple[np.ndarray, np.ndarray]:
+    scored = finite_of(losses, "losses", "S R")
+    n = finite_of(sizes, "sizes", "S", scored.shape[:1])
+    if len(np.unique(n)) < 4:
         raise ValueError(
-            "sizes must be at least four different ones [S] and losses [S, R], got shapes "
-            f"{sizes.shape} and {losses.shape}; three parameters need more points than three"
+            f"sizes must be at least four different ones, got {n}; three parameters need more "
+            "points than three"
         )
-    if not (np.all(sizes > 0) and np.all(losses > 0) and np.all(np.isfinite(losses))):
+    if not (np.all(n > 0) and np.all(scored > 0)):
         raise ValueError("sizes and losses must be positive and finite")
+    return n, scored

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Int, Shaped
 
 from xentjax import optim
+from xentjax.audit.cohort import count_classes
+from xentjax.audit.given import Given, labels_of, rows_of
 from xentjax.audit.privacy_budget import noise_needed, privacy_spent
 from xentjax.audit.private_gradient import kept_rows, poisson_batch, private_aggregate
 from xentjax.train.objectives import Objective, cross_entropy
@@ -52,15 +53,15 @@ class PrivateTraining:
     steps: int
     cut_steps: int
 
-    def logits(self, features: Shaped[np.ndarray | Array, "rows ..."]) -> np.ndarray:
+    def logits(self, features: Given) -> np.ndarray:
         """What the model says of rows, in evaluation mode: float32 [rows, C]."""
         return np.asarray(self.state.to_model()(jnp.asarray(features)), np.float32)
 
 
 def train_private(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, "..."],
+    features: Given,
+    labels: Given,
     *,
     epsilon: float | None = None,
     noise_multiplier: float | None = None,
@@ -113,6 +114,7 @@ def train_private(
 
     Raises:
         ImportError: if jax-privacy is missing.
+        TypeError: if labels are not integers.
         ValueError: if not exactly one of epsilon and noise_multiplier is given, shapes do not fit
             or do not belong to a class, a feature is not finite, or a number is out of range.
 
@@ -131,8 +133,13 @@ def train_private(
     Reference:
         M. Abadi et al., Deep Learning with Differential Privacy, 2016.
     """
-    _check(make_model, features, labels, clip_norm)
+    if not 0 < clip_norm < math.inf:
+        raise ValueError(f"clip_norm must be positive and finite, got {clip_norm}")
+    # Rows that are not finite have no finite gradient, and would be left out unseen.
+    features = rows_of(features, "features")
     rows = len(features)
+    classes = count_classes(make_model, features[:1])
+    labels = labels_of(labels, rows=rows, classes=classes)
     if largest_batch is None:
         largest_batch = min(rows, math.ceil(batch_size + 6 * math.sqrt(max(batch_size, 0))))
     budget = {
@@ -212,24 +219,3 @@ def _noise(epsilon: float | None, noise_multiplier: float | None, budget: Any) -
         "give exactly one of epsilon and noise_multiplier, got "
         f"{epsilon} and {noise_multiplier}; the other follows from it"
     )
-
-
-def _check(make_model, features, labels, clip_norm):
-    if np.shape(labels) != (len(features),) or not len(features):
-        raise ValueError(
-            f"labels must be [{len(features)}], one a row of features, got {np.shape(labels)}"
-        )
-    # Such rows would have no finite gradient, and would be left out of the training unseen.
-    if not np.isfinite(features).all():
-        raise ValueError(f"features must be finite, got {np.sum(~np.isfinite(features))} not so")
-    classes = jax.eval_shape(partial(_speak, make_model), jnp.asarray(features[:1])).shape[-1]
-    bad = np.flatnonzero((np.asarray(labels) < 0) | (np.asarray(labels) >= classes))
-    if bad.size:
-        raise ValueError(f"labels must lie in [0, {classes}), got {labels[bad[0]]} at row {bad[0]}")
-    if not 0 < clip_norm < math.inf:
-        raise ValueError(f"clip_norm must be positive and finite, got {clip_norm}")
-
-
-def _speak(make_model, features):
-    key = jax.random.key(0)
-    return TrainState.create(make_model(key), optax.identity(), key=key).to_model()(features)

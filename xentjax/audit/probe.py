@@ -13,19 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+
+from xentjax.audit.given import Given, array_of, labels_of, require_below, require_finite_rows
 
 Predict: TypeAlias = Callable[[Any], Any]
-# Loose on purpose: what does not fit is refused by `read_rows`, in words.
-Rows: TypeAlias = Shaped[Array | np.ndarray, "..."]
-Labels: TypeAlias = Shaped[Array | np.ndarray, "..."]
+Rows: TypeAlias = Given
+Labels: TypeAlias = Given
 
 
-def read_rows(
-    predict: Predict, features: ArrayLike, labels: ArrayLike
-) -> tuple[jax.Array, jax.Array]:
+def read_rows(predict: Predict, features: Rows, labels: Labels) -> tuple[jax.Array, jax.Array]:
     """Features and labels as arrays, or an error that says what does not fit."""
-    x, y = np.asarray(features), np.asarray(labels)
+    x = array_of(features, "features")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
             f"features must be floating point to be changed by a little, got {x.dtype}; for token "
@@ -33,21 +31,12 @@ def read_rows(
         )
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(f"features must be [n, ...] with at least one row, got shape {x.shape}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"features must be finite, got {x[~np.isfinite(x)][0]}; leave the row out")
-    if y.shape != x.shape[:1] or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise ValueError(
-            f"labels must be integers of shape {x.shape[:1]}, one a row, got {y.dtype} of shape "
-            f"{y.shape}"
-        )
+    require_finite_rows(x, "features")
+    y = labels_of(labels, rows=len(x))
     logits = jax.eval_shape(predict, jax.ShapeDtypeStruct(x.shape, jnp.float32))
     if logits.ndim != 2 or logits.shape[0] != len(x):
         raise ValueError(f"predict must return [{len(x)}, classes], got shape {logits.shape}")
-    wrong = np.flatnonzero((y < 0) | (y >= logits.shape[1]))
-    if wrong.size:
-        raise ValueError(
-            f"labels must lie in [0, {logits.shape[1]}), got {y[wrong[0]]} at position {wrong[0]}"
-        )
+    require_below(y, "labels", logits.shape[1])
     return jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.int32)
 
 

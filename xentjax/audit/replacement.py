@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xentjax.audit.estimate import Estimate, bootstrap_mean
+from xentjax.audit.given import Given, tokens_of
 from xentjax.audit.token_losses import window_losses
 
 
@@ -36,10 +37,10 @@ def replace_at_random(
 
 def replacement_losses(
     model: Any,
-    windows: Int[np.ndarray, "windows time"],
+    windows: Given,
     shares: Sequence[float],
     *,
-    choices: Int[np.ndarray, " choices"],
+    choices: Given,
     seed: int = 0,
 ) -> tuple[Estimate, ...]:
     """The loss of windows whose input, but not what is to be predicted, is damaged.
@@ -56,8 +57,12 @@ def replacement_losses(
         The loss in nats per token at every share, with the bootstrap interval over windows.
 
     Raises:
-        ValueError: if a share is outside [0, 1] or windows hold fewer than two tokens.
+        TypeError: if tokens are not integers.
+        ValueError: if a share is outside [0, 1], there are no choices or windows hold fewer than
+            two tokens.
     """
+    windows = tokens_of(windows, "windows", "W T").astype(np.int32)
+    choices = tokens_of(choices, "choices", "K").astype(np.int32)
     if windows.shape[1] < 2:
         raise ValueError(f"windows must hold at least two tokens, got {windows.shape[1]}")
     found = []

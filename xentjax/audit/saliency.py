@@ -112,7 +112,8 @@ def gradient_times_input(
         A. Shrikumar et al., Not Just a Black Box: Learning Important Features Through
         Propagating Activation Differences, 2016.
     """
-    return np.asarray(features, np.float32) * _gradients(predict, features, labels, of)
+    slopes = _gradients(predict, features, labels, of)
+    return slopes * np.asarray(features, np.float32)
 
 
 def smooth_grad(

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array
 
 from xentjax.audit.class_scores import ClassScores, log_softmax, read_class_scores
+from xentjax.audit.given import Given
 from xentjax.losses.softmax import softmax_cross_entropy
 
 _MOST_STEPS = 200
@@ -80,8 +81,8 @@ class VectorScaling:
 
 
 def fit_temperature(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     lowest: float = 0.05,
     highest: float = 20.0,
@@ -142,8 +143,8 @@ def fit_temperature(
 
 
 def fit_vector_scaling(
-    logits: Num[np.ndarray | Array, "..."],
-    labels: Shaped[np.ndarray | Array, "..."],
+    logits: Given,
+    labels: Given,
     *,
     ridge: float = 0.1,
 ) -> VectorScaling:

@@ -9,10 +9,10 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Array, Num, Shaped
 
 from xentjax.audit.binomial import at_most
 from xentjax.audit.estimate import Estimate, share
+from xentjax.audit.given import Given, finite_of, flags_of
 
 _GRID = 20  # coverages that are tried for a threshold
 
@@ -77,8 +77,8 @@ class Selection:
 
 
 def risk_coverage(
-    confidence: Num[np.ndarray | Array, "..."],
-    correct: Shaped[np.ndarray | Array, "..."],
+    confidence: Given,
+    correct: Given,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -132,8 +132,8 @@ def risk_coverage(
 
 
 def choose_threshold(
-    confidence: Num[np.ndarray | Array, "..."],
-    correct: Shaped[np.ndarray | Array, "..."],
+    confidence: Given,
+    correct: Given,
     *,
     accuracy: float,
     mistrust: float = 0.05,
@@ -198,8 +198,8 @@ def choose_threshold(
 
 def select(
     threshold: ConfidenceThreshold,
-    confidence: Num[np.ndarray | Array, "..."],
-    correct: Shaped[np.ndarray | Array, "..."],
+    confidence: Given,
+    correct: Given,
 ) -> Selection:
     """How many rows a threshold decides, and how many of them rightly.
 
@@ -244,16 +244,6 @@ def _areas(risk: np.ndarray, best: np.ndarray) -> tuple[float, float]:
     return float(risk.mean()), max(float((risk - best).mean()), 0.0)
 
 
-def _read(confidence, correct) -> tuple[np.ndarray, np.ndarray]:
-    values, hits = np.asarray(confidence, np.float64), np.asarray(correct)
-    if values.ndim != 1 or values.shape != hits.shape or not values.size:
-        raise ValueError(
-            "confidence and correct must be [N] with at least 1 row, got shapes "
-            f"{values.shape} and {hits.shape}"
-        )
-    if hits.dtype != bool:
-        raise TypeError(f"correct must be boolean, got {hits.dtype}")
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise ValueError(f"confidence must be finite, got {values[bad[0]]} at position {bad[0]}")
-    return values, hits
+def _read(confidence: Given, correct: Given) -> tuple[np.ndarray, np.ndarray]:
+    values = finite_of(confidence, "confidence", "N")
+    return values, flags_of(correct, "correct", "N", values.shape)

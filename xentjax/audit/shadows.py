@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool
 
 from xentjax.audit.cohort import train_cohort
+from xentjax.audit.given import Given, labels_of, rows_of
 from xentjax.audit.likelihood_ratio import label_confidences
 
 
@@ -57,8 +58,8 @@ def balanced_members(models: int, rows: int, *, seed: int = 0) -> Bool[np.ndarra
 
 def train_shadows(
     make_model: Callable[[Any], Any],
-    features: Shaped[np.ndarray, "N ..."],
-    labels: Int[np.ndarray, " N"],
+    features: Given,
+    labels: Given,
     *,
     models: int = 32,
     seed: int = 0,
@@ -102,6 +103,8 @@ def train_shadows(
     Reference:
         N. Carlini et al., Membership Inference Attacks From First Principles, 2022.
     """
+    features = rows_of(features, "features")
+    labels = labels_of(labels, rows=len(features))
     members = balanced_members(models, len(features), seed=seed)
     cohort = train_cohort(
         make_model,

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from xentjax.audit.auc import auc_estimate
 from xentjax.audit.cross_validation import out_of_fold_logits
 from xentjax.audit.estimate import Estimate
+from xentjax.audit.given import Given, finite_of
 
 # Up to this many cells the lattice paths of the exact p-value are counted.
 _EXACT_CELLS = 4_000_000
@@ -34,9 +35,7 @@ class TwoSampleClassifier(NamedTuple):
     p_value: float
 
 
-def kolmogorov_smirnov(
-    first: Shaped[np.ndarray, "N F"], second: Shaped[np.ndarray, "M G"]
-) -> KolmogorovSmirnov:
+def kolmogorov_smirnov(first: Given, second: Given) -> KolmogorovSmirnov:
     r"""The two-sample Kolmogorov–Smirnov test of every feature, corrected by Holm.
 
         D = max_x |F₁(x) − F₂(x)|
@@ -68,7 +67,7 @@ def kolmogorov_smirnov(
         J. L. Hodges, The Significance Probability of the Smirnov Two-Sample Test, 1958.
         S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
-    _check(first, second)
+    first, second = _read(first, second)
     distances = np.array(
         [_distance(a, b) for a, b in zip(first.T, second.T, strict=True)], np.float64
     )
@@ -128,8 +127,8 @@ def holm(p_values: Float[np.ndarray, " F"]) -> Float[np.ndarray, " F"]:
 
 
 def two_sample_classifier(
-    first: Shaped[np.ndarray, "N F"],
-    second: Shaped[np.ndarray, "M G"],
+    first: Given,
+    second: Given,
     *,
     folds: int = 4,
     permutations: int = 19,
@@ -166,7 +165,7 @@ def two_sample_classifier(
     Reference:
         D. Lopez-Paz, M. Oquab, Revisiting Classifier Two-Sample Tests, 2017.
     """
-    _check(first, second)
+    first, second = _read(first, second)
     if min(len(first), len(second)) < folds:
         raise ValueError(
             f"first and second must have at least folds = {folds} rows each, got {len(first)} and "
@@ -204,9 +203,8 @@ def _linear_of(features: int):
 
 
 def _standardized(features: np.ndarray) -> np.ndarray:
-    wide = features.astype(np.float64)
-    spread = wide.std(axis=0)
-    return ((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
+    spread = features.std(axis=0)
+    return ((features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
 def _distance(a, b):
@@ -243,18 +241,10 @@ def _share_of_paths_below(distance: float, n: int, m: int) -> float:
     return float(min(1.0, np.exp(np.log(paths[-1]) + log_scale - log_all)))
 
 
-def _check(first: np.ndarray, second: np.ndarray) -> None:
-    if first.ndim != 2 or second.ndim != 2:
+def _read(first: Given, second: Given) -> tuple[np.ndarray, np.ndarray]:
+    found = finite_of(first, "first", "rows features"), finite_of(second, "second", "rows features")
+    if found[0].shape[1] != found[1].shape[1]:
         raise ValueError(
-            f"first and second must be [rows, features], got shapes {first.shape} and "
-            f"{second.shape}; make rows of several axes flat"
+            f"second must have {found[0].shape[1]} features like first, got {found[1].shape[1]}"
         )
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"second must have {first.shape[1]} features like first, got {second.shape[1]}"
-        )
-    for name, rows in (("first", first), ("second", second)):
-        if not len(rows):
-            raise ValueError(f"{name} must hold at least one row, got none")
-        if not np.isfinite(rows).all():
-            raise ValueError(f"{name} must be finite, got a NaN or an infinity")
+    return found

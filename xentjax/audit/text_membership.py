@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from xentjax.audit.estimate import share
+from xentjax.audit.given import Given, finite_of
 from xentjax.metrics.intervals import bootstrap_interval
 from xentjax.metrics.ranking import roc_auc
 
@@ -37,19 +37,17 @@ class TextMembership:
     passages: int
 
 
-def mean_log_probability(losses: Float[np.ndarray, "passages time"]) -> np.ndarray:
+def mean_log_probability(losses: Given) -> np.ndarray:
     """The mean log-probability of each passage's tokens in nats: [P, T] losses → [P] scores.
 
     Example:
         >>> mean_log_probability(np.array([[1.0, 3.0]])).tolist()
         [-2.0]
     """
-    return -_checked(losses).mean(axis=1)
+    return -finite_of(losses, "losses", "P T", infinite=True).mean(axis=1)
 
 
-def min_k_probability(
-    losses: Float[np.ndarray, "passages time"], *, share: float = 0.2
-) -> np.ndarray:
+def min_k_probability(losses: Given, *, share: float = 0.2) -> np.ndarray:
     """The mean log-probability of the unlikeliest tokens of each passage: [P, T] → [P].
 
     Prefer it to the mean where passages differ in how much of them is easy: a passage that was
@@ -66,14 +64,14 @@ def min_k_probability(
     Reference:
         W. Shi et al., Detecting Pretraining Data from Large Language Models, 2023.
     """
-    losses = _checked(losses)
+    losses = finite_of(losses, "losses", "P T", infinite=True)
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}")
     kept = max(1, int(share * losses.shape[1]))
     return -np.sort(losses, axis=1)[:, -kept:].mean(axis=1)
 
 
-def zlib_ratio(losses: Float[np.ndarray, "passages time"], texts: Sequence[bytes]) -> np.ndarray:
+def zlib_ratio(losses: Given, texts: Sequence[bytes]) -> np.ndarray:
     """Minus the loss of each passage over its compressed size: nats a byte, [P].
 
     What is easy for everybody, such as repetition, is easy for a compressor too and is set off.
@@ -90,15 +88,13 @@ def zlib_ratio(losses: Float[np.ndarray, "passages time"], texts: Sequence[bytes
     Reference:
         N. Carlini et al., Extracting Training Data from Large Language Models, 2021.
     """
-    losses = _checked(losses)
+    losses = finite_of(losses, "losses", "P T", infinite=True)
     if len(texts) != len(losses):
         raise ValueError(f"texts must be as many as losses, {len(losses)}, got {len(texts)}")
     return -losses.sum(axis=1) / np.array([len(zlib.compress(text, 9)) for text in texts])
 
 
-def membership_auc(
-    members: Float[np.ndarray, " passages"], others: Float[np.ndarray, " passages"], *, seed: int
-) -> TextMembership:
+def membership_auc(members: Given, others: Given, *, seed: int) -> TextMembership:
     """The area under the ROC curve of a score on members against others, with its interval.
 
     Read it against a null: pieces of one text differ in topic, and a score that tells topics apart
@@ -122,13 +118,10 @@ def membership_auc(
         >>> membership_auc(high, low, seed=0).auc  # 64 pairs: 10 lost, 4 tied
         0.875
     """
-    if np.shape(members) != np.shape(others) or np.ndim(members) != 1 or len(members) < _FEWEST:
-        raise ValueError(
-            f"members and others must be as many, at least {_FEWEST}, got shapes "
-            f"{np.shape(members)} and {np.shape(others)}"
-        )
-    if not (np.isfinite(members).all() and np.isfinite(others).all()):
-        raise ValueError("members and others must be finite scores")
+    members = finite_of(members, "members", "P")
+    others = finite_of(others, "others", "P", members.shape)
+    if len(members) < _FEWEST:
+        raise ValueError(f"members and others must be at least {_FEWEST}, got {len(members)}")
     # Ranks keep apart what float32 would round together.
     ranks = np.unique(np.concatenate([members, others]), return_inverse=True)[1]
     halves = np.split(ranks.astype(np.float32), 2)
@@ -140,9 +133,7 @@ def membership_auc(
     return TextMembership(auc, low, high, len(members))
 
 
-def membership_scores(
-    losses: Float[np.ndarray, "passages time"], texts: Sequence[bytes]
-) -> Mapping[str, np.ndarray]:
+def membership_scores(losses: Given, texts: Sequence[bytes]) -> Mapping[str, np.ndarray]:
     """All three scores of passages, by name: each [P]."""
     return {
         "mean log-probability": mean_log_probability(losses),
@@ -157,10 +148,3 @@ def _auc(members, others):
         jnp.array([True, False]), len(members), total_repeat_length=2 * len(members)
     )
     return roc_auc(jnp.concatenate([members, others]), labels)
-
-
-def _checked(losses) -> np.ndarray:
-    losses = np.asarray(losses, np.float64)
-    if losses.ndim != 2 or not losses.size or np.isnan(losses).any():
-        raise ValueError(f"losses must be [P, T] without NaN, got shape {losses.shape}")
-    return losses

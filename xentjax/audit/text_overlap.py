@@ -12,8 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool
 
+from xentjax.audit.given import Given, integers_of
 from xentjax.metrics import bootstrap_interval, wilson_interval
 
 # Fewer say nothing of how blocks differ.
@@ -47,8 +48,8 @@ class SharedLines(NamedTuple):
 
 
 def shared_windows(
-    test: Integer[np.ndarray, " N"],
-    train: Integer[np.ndarray, " M"],
+    test: Given,
+    train: Given,
     *,
     length: int,
     block: int = 512,
@@ -71,6 +72,7 @@ def shared_windows(
         `SharedWindows`; with fewer than six blocks the interval is [0, 1].
 
     Raises:
+        TypeError: if tokens are not integers.
         ValueError: if the test is shorter than a window, or an option is below 1.
 
     Example:
@@ -84,18 +86,17 @@ def shared_windows(
     """
     if length < 1 or block < 1:
         raise ValueError(f"length and block must be at least 1, got {length} and {block}")
+    test, train = _read(test, train)
     if len(test) < length:
         raise ValueError(f"test must have at least length = {length} tokens, got {len(test)}")
-    names = window_names(_joined(train, test), length)
+    names = window_names(np.concatenate([train, test]), length)
     own, others = _windows_of_each(names, len(train), length)
     hits = np.isin(own, others)
     low, high = _block_interval(hits, block, seed)
     return SharedWindows(length, hits, float(hits.mean()), low, high)
 
 
-def longest_shared_span(
-    test: Integer[np.ndarray, " N"], train: Integer[np.ndarray, " M"]
-) -> SharedSpan:
+def longest_shared_span(test: Given, train: Given) -> SharedSpan:
     """The longest run of test tokens that train has word for word, exact.
 
     Args:
@@ -105,11 +106,16 @@ def longest_shared_span(
     Returns:
         `SharedSpan`, the first in the test of the longest; length 0 where no token is shared.
 
+    Raises:
+        TypeError: if tokens are not integers.
+        ValueError: if a text is not one-dimensional.
+
     Example:
         >>> longest_shared_span(np.array([5, 1, 2, 3, 4]), np.array([1, 2, 3, 9, 5]))
         SharedSpan(length=3, test_start=1, train_start=0)
     """
-    whole = _joined(train, test)
+    test, train = _read(test, train)
+    whole = np.concatenate([train, test])
     known, names = 0, _renumbered(whole)
     if not _first_shared(names, len(train), 1):
         return SharedSpan(0, 0, 0)
@@ -130,7 +136,7 @@ def longest_shared_span(
     return SharedSpan(low, *places)
 
 
-def repeated_share(tokens: Integer[np.ndarray, " N"], *, length: int) -> float:
+def repeated_share(tokens: Given, *, length: int) -> float:
     """The share of windows of some length that occurred in the same text before.
 
     Args:
@@ -144,6 +150,7 @@ def repeated_share(tokens: Integer[np.ndarray, " N"], *, length: int) -> float:
         >>> repeated_share(np.array([1, 2, 1, 2, 3]), length=2)  # 12 21 12 23: one of four
         0.25
     """
+    tokens = integers_of(tokens, "tokens", "N")
     if not 1 <= length <= len(tokens):
         raise ValueError(f"length must lie in [1, {len(tokens)}], the tokens there are: {length}")
     names = window_names(tokens, length)
@@ -184,9 +191,12 @@ def _long_lines(text: str, shortest: int) -> Sequence[str]:
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= shortest]
 
 
-def _joined(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Both, one behind the other; of int64 and uint64 numpy would make floats, which merge ids."""
-    return np.concatenate([train, test], dtype=np.int64, casting="unsafe")
+def _read(test: Given, train: Given) -> tuple[np.ndarray, np.ndarray]:
+    """Both in int64: of int64 and uint64 together numpy would make floats, which merge ids."""
+    return (
+        integers_of(test, "test", "N", may_be_empty=True),
+        integers_of(train, "train", "M", may_be_empty=True),
+    )
 
 
 def _renumbered(values: np.ndarray) -> np.ndarray:

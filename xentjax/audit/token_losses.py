@@ -14,12 +14,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
+from xentjax.audit.given import Given, finite_of, tokens_of
 from xentjax.losses.softmax import softmax_cross_entropy
 from xentjax.train.evaluate import covering_windows
 
 
 def text_losses(
-    model: Any, tokens: Int[np.ndarray, " time"], *, block: int, batch_size: int = 64
+    model: Any, tokens: Given, *, block: int, batch_size: int = 64
 ) -> Float[np.ndarray, " predicted"]:
     r"""The cross-entropy of every token of one text but the first, in nats.
 
@@ -38,7 +39,8 @@ def text_losses(
         [N − 1] float32 nats; number i is the loss of token i + 1.
 
     Raises:
-        ValueError: if tokens are not one-dimensional integers of the vocabulary or fewer than two,
+        TypeError: if tokens are not integers.
+        ValueError: if tokens are not one-dimensional, of the vocabulary, or fewer than two,
             or block or batch_size is below 1.
 
     Example:
@@ -51,14 +53,12 @@ def text_losses(
     See Also:
         `passage_losses` for many texts of one length, each by itself.
     """
-    tokens = np.asarray(tokens)
-    if tokens.ndim != 1:
-        raise ValueError(f"tokens must be of shape [N], got shape {tokens.shape}")
-    return passage_losses(model, tokens[None, :], block=block, batch_size=batch_size)[0]
+    text = tokens_of(tokens, "tokens", "N")
+    return passage_losses(model, text[None, :], block=block, batch_size=batch_size)[0]
 
 
 def passage_losses(
-    model: Any, passages: Int[np.ndarray, "passages time"], *, block: int, batch_size: int = 64
+    model: Any, passages: Given, *, block: int, batch_size: int = 64
 ) -> Float[np.ndarray, "passages predicted"]:
     r"""The cross-entropy of every token but the first of each passage, in nats.
 
@@ -139,9 +139,7 @@ def window_losses(
     return losses
 
 
-def text_pieces(
-    tokenizer: Any, tokens: Int[np.ndarray, " time"], losses: Float[np.ndarray, " time"]
-) -> Sequence[tuple[str, float]]:
+def text_pieces(tokenizer: Any, tokens: Given, losses: Given) -> Sequence[tuple[str, float]]:
     """Tokens as readable pieces of text with their losses, for `ColouredText`.
 
     A character that several byte tokens make up is one piece, with the sum of their losses.
@@ -155,7 +153,8 @@ def text_pieces(
         (text, nats) in order; the texts joined are the decoded text.
 
     Raises:
-        ValueError: if there are not as many losses as tokens.
+        TypeError: if tokens are not integers.
+        ValueError: if there are not as many losses as tokens, or a loss is NaN.
 
     Example:
         >>> from xentjax.data import ByteTokenizer
@@ -163,41 +162,30 @@ def text_pieces(
         >>> text_pieces(ByteTokenizer(), tokens, np.array([1.0, 2.0, 0.5], np.float32))
         [('n', 1.0), ('é', 2.5)]
     """
-    if len(tokens) != len(losses):
-        raise ValueError(
-            f"losses must be as many as tokens, got {len(losses)} for {len(tokens)} tokens"
-        )
+    text = tokens_of(tokens, "tokens", "N", may_be_empty=True)
+    nats = finite_of(losses, "losses", "N", text.shape, infinite=True)
     pieces, start = [], 0
-    for stop in range(1, len(tokens) + 1):
-        text = tokenizer.decode(tokens[start:stop])
+    for stop in range(1, len(text) + 1):
+        piece = tokenizer.decode(text[start:stop])
         # UTF-8 has at most four bytes a character: what is undecodable by then is no character.
-        whole = "\ufffd" not in text or stop - start == 4 or stop == len(tokens)
+        whole = "\ufffd" not in piece or stop - start == 4 or stop == len(text)
         if whole:
-            pieces.append((text, float(np.sum(losses[start:stop], dtype=np.float64))))
+            pieces.append((piece, float(nats[start:stop].sum())))
             start = stop
     return pieces
 
 
-def _checked(passages: Any, block: int, batch_size: int) -> np.ndarray:
-    passages = np.asarray(passages)
+def _checked(passages: Given, block: int, batch_size: int) -> np.ndarray:
+    found = tokens_of(passages, "tokens", "P N")
     for name, number in (("block", block), ("batch_size", batch_size)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
-    if passages.dtype.kind not in "iu" or passages.ndim != 2 or not len(passages):
-        raise ValueError(
-            f"tokens must be integers, at least one passage, got {passages.dtype} of shape "
-            f"{passages.shape}"
-        )
-    if passages.shape[1] < 2:
+    if found.shape[1] < 2:
         raise ValueError(
             "tokens must be at least two a passage, one to predict from and one to predict, got "
-            f"{passages.shape[1]}"
+            f"{found.shape[1]}"
         )
-    if passages.min() < 0:
-        raise ValueError(f"tokens must not be negative, got {passages.min()}")
-    if passages.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"tokens must be below 2³¹, got {passages.max()}, which would wrap around")
-    return passages.astype(np.int32)
+    return found.astype(np.int32)
 
 
 @partial(jax.jit, static_argnums=0)
