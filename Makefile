@@ -19,6 +19,12 @@ test test-fast test-slow: export JAX_COMPILATION_CACHE_DIR := $(abspath $(VENV))
 test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
+# Compiling less carefully halves the suite. tests/conftest.py names the tests that are compiled as
+# users compile; so are all of test-fast and test-slow.
+PROOFS := tests/losses tests/fused tests/testing tests/timing
+QUICK := JAX_DISABLE_MOST_OPTIMIZATIONS=1
+QUICKER := XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+
 .PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks check-notebooks bench clean
 
 setup: $(READY)
@@ -31,8 +37,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 # torch is a contestant in the benchmarks and an oracle in some tests, never a dependency.
-setup-# All benches with what fits a quarter of an hour, each in a process of its own, then the report.
-bench: $(VENV)/.bench-$(PYVER)
+setup-bench: $(VENV)/.bench-$(PYVER)
 
 $(VENV)/.bench-$(PYVER): $(READY)
 	@$(PIP) -e '.[dev,bench]'
@@ -46,8 +51,9 @@ demo: $(READY)
 	@$(RUN) xentjax.cli audit runs/demo-gpt
 
 test: $(READY)
-	@$(RUN) pytest -n 2 --dist worksteal -m "not slow"
-	@$(RUN) pytest -n 2 --dist worksteal --doctest-modules -p no:cacheprovider xentjax
+	@$(QUICK) $(RUN) pytest -n 2 --dist worksteal -m "not slow" $(PROOFS)
+	@$(QUICK) $(QUICKER) $(RUN) pytest -n 2 --dist worksteal -m "not slow" tests $(PROOFS:%=--ignore=%)
+	@$(QUICK) $(QUICKER) $(RUN) pytest -n 2 --dist worksteal --doctest-modules -p no:cacheprovider xentjax
 
 test-fast: $(READY)
 	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py

@@ -77,6 +77,9 @@ def _passages(subject: LanguageModel) -> dict[str, np.ndarray] | None:
             split: _unshared(np.asarray(subject.tokens[split]), copied, length)
             for split, copied in shared.items()
         }
+        if len(cut["train"]) < _FEWEST:
+            # A text that repeats itself throughout has no other members.
+            cut["train"] = _unshared(train, np.zeros(len(train), bool), length)
         count = min(_MOST, *map(len, cut.values()))
         if count >= _FEWEST:
             return {
