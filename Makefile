@@ -19,11 +19,13 @@ test test-fast test-slow: export JAX_COMPILATION_CACHE_DIR := $(abspath $(VENV))
 test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test test-fast test-slow: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
-# Compiling less carefully halves the suite. tests/conftest.py names the tests that are compiled as
-# users compile; so are all of test-fast and test-slow.
-PROOFS := tests/losses tests/fused tests/testing tests/timing
-QUICK := JAX_DISABLE_MOST_OPTIMIZATIONS=1
-QUICKER := XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+# What is about rounding, memory or the compiled program itself is compiled as users compile it, and so
+# are all losses in test-fast and all of test-slow. The rest of the suite compiles with half the effort.
+AS_USERS := $(addprefix tests/,testing timing $(addprefix losses/test_,contract.py exactness.py \
+	random_margins.py wide_rows.py) $(addprefix fused/test_,linear_cross_entropy.py memory.py plan.py \
+	program.py))
+QUICKLY := JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+PYTEST := pytest -n 2 --dist worksteal
 
 .PHONY: setup setup-bench demo test test-fast test-slow lint format notebooks check-notebooks bench clean
 
@@ -51,15 +53,15 @@ demo: $(READY)
 	@$(RUN) xentjax.cli audit runs/demo-gpt
 
 test: $(READY)
-	@$(QUICK) $(RUN) pytest -n 2 --dist worksteal -m "not slow" $(PROOFS)
-	@$(QUICK) $(QUICKER) $(RUN) pytest -n 2 --dist worksteal -m "not slow" tests $(PROOFS:%=--ignore=%)
-	@$(QUICK) $(QUICKER) $(RUN) pytest -n 2 --dist worksteal --doctest-modules -p no:cacheprovider xentjax
+	@$(RUN) $(PYTEST) -m "not slow" $(AS_USERS)
+	@$(QUICKLY) $(RUN) $(PYTEST) -m "not slow" tests $(AS_USERS:%=--ignore=%)
+	@$(QUICKLY) $(RUN) $(PYTEST) --doctest-modules -p no:cacheprovider xentjax
 
 test-fast: $(READY)
 	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py
 
 test-slow: $(READY)
-	@$(RUN) pytest -n 2 --dist worksteal -m slow
+	@$(RUN) $(PYTEST) -m slow
 
 lint: $(READY)
 	@$(RUN) ruff format --check .

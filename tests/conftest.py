@@ -1,7 +1,6 @@
 """Settings every test runs under, and the figures that tests report at the end of a run."""
 
 import gc
-import os
 
 import jax
 import pytest
@@ -12,21 +11,6 @@ gc.set_threshold(100_000, 20, 100)
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# Where the environment asks for quick compilation, these are compiled as users compile:
-# they are about rounding, about memory, or about the compiled program itself.
-_AS_USERS_COMPILE = {
-    *("test_contract", "test_exactness", "test_random_margins", "test_wide_rows"),
-    *("test_linear_cross_entropy", "test_memory", "test_plan", "test_program"),
-    *("test_hlo", "test_work"),
-}
-
-
-def pytest_runtest_setup(item):
-    """Sets the effort of the compiler before any fixture of the test compiles."""
-    if os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS"):
-        quick = item.path.stem not in _AS_USERS_COMPILE
-        jax.config.update("jax_disable_most_optimizations", quick)
 
 
 @pytest.fixture
