@@ -62,8 +62,10 @@ test: $(READY)
 test-fast: $(READY)
 	@$(RUN) pytest -n 2 -m "not slow" tests/losses tests/test_architecture.py tests/test_public_api.py
 
+# make test-slow SLOW="tests/audit tests/models" takes a part; the whole is most of an hour.
+SLOW ?= tests
 test-slow: $(READY)
-	@$(RUN) $(PYTEST) -m slow
+	@$(RUN) $(PYTEST) -m slow $(SLOW)
 
 lint: $(READY)
 	@$(RUN) ruff format --check .

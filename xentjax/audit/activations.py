@@ -98,9 +98,10 @@ def layer_sizes(
     if not isinstance(model, nnx.Module):
         raise TypeError(f"model must be a flax.nnx module, got {type(model).__name__}")
     x = jnp.asarray(rows_of(features, "features"))
-    classes = nnx.eval_shape(model, x).shape[-1]
-    y = jnp.asarray(labels_of(labels, rows=len(x), classes=classes), jnp.int32)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    # A copy is asked, for a model in training mode writes down the statistics of its batch.
+    classes = jax.eval_shape(lambda: nnx.merge(graphdef, params, rest, copy=True)(x)).shape[-1]
+    y = jnp.asarray(labels_of(labels, rows=len(x), classes=classes), jnp.int32)
     run = partial(_loss, graphdef, rest, x, y)
     shapes: Taps = jax.eval_shape(run, params, None)[1]
     if not shapes.names:

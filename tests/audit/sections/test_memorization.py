@@ -25,7 +25,7 @@ def make_subject(*, steps):
     planted = plant_canaries("".join(lines[:8]), copies=[6], form=FORM, seed=1)
     tokens = {
         # The same passage many times over, so that there is room for many prompts.
-        "train": np.tile(encode(planted.text), 14),
+        "train": np.tile(encode(planted.text), 18),
         "validation": encode("".join(lines[8:78])),
         "test": encode("".join(lines[78:])),
     }
@@ -53,7 +53,9 @@ def test_a_text_learned_by_heart_is_found_by_every_attack():
 @pytest.mark.slow
 def test_a_model_that_learned_nothing_gives_nothing_away():
     told = []
-    section = memorization_section(make_subject(steps=0), progress=told.append, **OPTIONS)
+    # None of the 80 and more that there is room for: the interval ends below 5 %, which is good.
+    options = OPTIONS | {"prompts": 100}
+    section = memorization_section(make_subject(steps=0), progress=told.append, **options)
     found = verdicts(section)
     # Some 60 passages leave an interval of ± 0.1 about the area, which may straddle its bound.
     membership = found.pop("training against test passages (AUC)")
