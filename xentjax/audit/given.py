@@ -91,10 +91,9 @@ def require_finite_rows(found: np.ndarray, name: str, *, infinite: bool = False)
     """Raises ValueError naming the first number that is NaN or, unless they may be, infinite."""
     bad = np.argwhere(np.isnan(found) if infinite else ~np.isfinite(found))
     if len(bad):
-        place = tuple(bad[0].tolist())
         raise ValueError(
-            f"{name} must be {'numbers' if infinite else 'finite'}, got {found[place]} at position "
-            f"{place[0] if len(place) == 1 else place}; fill it in or leave the row out"
+            f"{name} must be {'numbers' if infinite else 'finite'}, got {_first(found, bad)}; "
+            "fill it in or leave the row out"
         )
 
 
@@ -193,11 +192,13 @@ def require_below(found: np.ndarray, name: str, below: int) -> None:
     """Raises ValueError naming the first integer outside [0, below)."""
     bad = np.argwhere((found < 0) | (found >= below))
     if len(bad):
-        position = tuple(bad[0].tolist())
-        raise ValueError(
-            f"{name} must lie in [0, {below}), got {found[position]} at position "
-            f"{position[0] if len(position) == 1 else position}"
-        )
+        raise ValueError(f"{name} must lie in [0, {below}), got {_first(found, bad)}")
+
+
+def _first(found: np.ndarray, bad: np.ndarray) -> str:
+    """The first bad number and where it stands, of positions [k, axes]."""
+    place = tuple(bad[0].tolist())
+    return f"{found[place]} at position {place[0] if len(place) == 1 else place}"
 
 
 def _shaped(

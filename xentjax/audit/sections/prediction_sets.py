@@ -5,7 +5,7 @@ import math
 from xentjax.audit.classifier import Classifier
 from xentjax.audit.conformal import ConformalPredictor, fit_aps, fit_classwise_aps, fit_raps
 from xentjax.audit.coverage import SetCoverage, Shares, chance_of_coverage, set_coverage
-from xentjax.audit.section import Grid, picture
+from xentjax.audit.section import Grid, Picture, picture
 from xentjax.audit.sections.bounds import Bounds, above, judged
 from xentjax.audit.sections.part import Part
 from xentjax.audit.sections.wording import listed, percent, round_percent, with_interval
@@ -67,19 +67,21 @@ def sets_part(subject: Classifier, *, alpha: float) -> Part:
             ),
         ],
         grids=[grid],
-        pictures=[
-            picture(
-                "Prediction sets",
-                f"Left: how many answers the sets hold, {coverage.mean_size:.2f} on average. "
-                "Right: how often they hold the right one, class by class, with 95 % intervals.",
-                draw_prediction_sets,
-                coverage,
-                subject.class_names,
-                promised,
-            )
-        ],
+        pictures=[_sets_picture(coverage, subject.class_names, promised)],
         advice=_sets_advice(chance),
         unmeasured=short,
+    )
+
+
+def _sets_picture(coverage: SetCoverage, class_names: tuple[str, ...], promised: float) -> Picture:
+    return picture(
+        "Prediction sets",
+        f"Left: how many answers the sets hold, {coverage.mean_size:.2f} on average. "
+        "Right: how often they hold the right one, class by class, with 95 % intervals.",
+        draw_prediction_sets,
+        coverage,
+        class_names,
+        promised,
     )
 
 
