@@ -4,6 +4,7 @@ A 16-bit model multiplies in 16 bits, forward and backward, or it would run at a
 speed on an accelerator; and it adds up in float32, or its gradients would be lost to rounding.
 """
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -40,13 +41,15 @@ def add_outer(
     """
     classes = slopes.shape[1]
 
+    # No place counts from the end: to look for a negative one would be a kernel of its own.
+    part = partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
+    put = partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
+
     def add(total, start, size):
-        some = lax.dynamic_slice_in_dim(slopes, start, size, axis=1)
+        some = part(slopes, start, size, axis=1)
         pair = (hidden, some) if vocab_axis == 1 else (some, hidden)
-        here = lax.dynamic_slice_in_dim(total, start, size, axis=vocab_axis)
-        return lax.dynamic_update_slice_in_dim(
-            total, here + dot(*pair, (0, 0), precision), start, vocab_axis
-        )
+        here = part(total, start, size, axis=vocab_axis)
+        return put(total, here + dot(*pair, (0, 0), precision), start, axis=vocab_axis)
 
     if not 0 < block < classes:
         return add(total, 0, classes)

@@ -101,8 +101,8 @@ def forward(spec: Spec, operands: Operands, examples: Examples) -> Any:
 
     def tile(_, xs):
         hiddens, examples = xs
-        scores = _scores(spec, _kept(hiddens, examples), operands)
-        return (), _values(spec, scores, _extras(spec, operands), examples)
+        scores = _scores(spec, kept_rows(hiddens, examples), operands)
+        return (), _values(spec, scores, extras_of(spec, operands), examples)
 
     _, outs = _over_tiles(spec.tile, tile, (), (_hiddens(spec, operands), examples))
     return outs
@@ -120,13 +120,13 @@ def gradient(
       cotangents: arrays [N] in the structure of the row values.
       wanted: names of operands; any other costs nothing.
     """
-    extras = _extras(spec, operands)
+    extras = extras_of(spec, operands)
     examples = _padding_masked(spec, operands, examples)
 
     @jax.checkpoint
     def tile(sums, xs):
         hiddens, examples, cotangents = xs
-        hiddens = _kept(hiddens, examples)
+        hiddens = kept_rows(hiddens, examples)
         scores = _scores(spec, hiddens, operands)
         outs, slopes, dextras = _pull(spec, scores, extras, examples, cotangents)
         sums = {name: x + dextras[name] if name in extras else x for name, x in sums.items()}
@@ -162,14 +162,14 @@ def gradient(
 
 def derivative(spec: Spec, operands: Operands, examples: Examples, tangents: Operands) -> Any:
     """The row values' derivative along tangents of some operands."""
-    extras = _extras(spec, operands)
+    extras = extras_of(spec, operands)
     dextras = {name: tangents.get(name, jnp.zeros_like(x)) for name, x in extras.items()}
     examples = _padding_masked(spec, operands, examples)
 
     @jax.checkpoint
     def tile(_, xs):
         hiddens, examples, dhiddens = xs
-        hiddens, dhiddens = _kept(hiddens, examples), _kept(dhiddens, examples)
+        hiddens, dhiddens = kept_rows(hiddens, examples), kept_rows(dhiddens, examples)
         scores = _scores(spec, hiddens, operands)
         along = []
         for head, score in zip(spec.heads, scores, strict=True):
@@ -201,7 +201,7 @@ def _hiddens(spec: Spec, operands: Operands) -> dict[str, Array]:
     return {head.hidden: operands[head.hidden] for head in spec.heads}
 
 
-def _extras(spec: Spec, operands: Operands) -> dict[str, Array]:
+def extras_of(spec: Spec, operands: Operands) -> dict[str, Array]:
     """What is neither hidden nor weight."""
     taken = {name for head in spec.heads for name in (head.hidden, head.weight)}
     return {name: x for name, x in operands.items() if name not in taken}
@@ -264,12 +264,12 @@ def _padding_masked(spec: Spec, operands: Operands, examples: Examples) -> Examp
     """
     n = operands[spec.heads[0].hidden].shape[0]
     count, rows = tile_rows(n, spec.tile)
-    if examples.keep is not None or count * rows == n or not _extras(spec, operands):
+    if examples.keep is not None or count * rows == n or not extras_of(spec, operands):
         return examples
     return examples._replace(keep=jnp.ones(n, bool))
 
 
-def _kept(hiddens: dict[str, Array], examples: Examples) -> dict[str, Array]:
+def kept_rows(hiddens: dict[str, Array], examples: Examples) -> dict[str, Array]:
     """Rows left out become zeros: 0 · NaN would reach d weight."""
     if examples.keep is None:
         return hiddens

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Elements, read_elements
+from xentjax.losses.exponentials import softplus
 from xentjax.losses.focal import within_range
 
 
@@ -86,7 +87,7 @@ def asymmetric_loss(
 def _asymmetric_loss(elements: Elements, exponents, margin, *, reduction):
     logits, labels = elements.safe()
     logits = within_range(logits)
-    nll, log_miss = jax.nn.softplus(-logits), -jax.nn.softplus(logits)
+    nll, log_miss = softplus(-logits), -softplus(logits)
     positive = _focused(nll, log_miss, exponents[0])
     if margin is None:
         negative = _focused(-log_miss, -nll, exponents[1])
@@ -107,7 +108,7 @@ def _beyond_margin(logits, margin, exponent):
     """p_m^γ · −log(1 − p_m) with p_m = p − m, or 0 where p ≤ m."""
     beyond = jax.nn.sigmoid(logits) > margin
     logits = jnp.where(beyond, logits, 0)
-    minus_log_p, minus_log_q = jax.nn.softplus(-logits), jax.nn.softplus(logits)
+    minus_log_p, minus_log_q = softplus(-logits), softplus(logits)
     # p_m = p (1 − m / p): in logarithms, so that γ < 1 has finite derivatives of all orders.
     ratio = jnp.where(beyond, margin * jnp.exp(minus_log_p), 0)
     log_shifted = jnp.log1p(-ratio) - minus_log_p

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Elements, Labelled, read_elements, read_labelled
-from xentjax.losses.exponentials import one_minus_exp
+from xentjax.losses.exponentials import one_minus_exp, softplus
 from xentjax.losses.log_partition import label_terms
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
@@ -164,7 +164,7 @@ def sigmoid_focal_loss(
 def _sigmoid_focal_loss(elements: Elements, exponent, balance, *, reduction):
     logits, labels = elements.safe()
     logits, labels = within_range(logits), lax.stop_gradient(labels)
-    losses = labels * jax.nn.softplus(-logits) + (1 - labels) * jax.nn.softplus(logits)
+    losses = labels * softplus(-logits) + (1 - labels) * softplus(logits)
     if exponent is not None:
         losses *= jnp.exp(exponent.astype(logits.dtype) * _log_miss(logits, labels))
     if balance is not None:
@@ -181,8 +181,8 @@ def within_range(logits: Array) -> Array:
 
 def _log_miss(logits, labels):
     """log(1 − p_t) = log(y (1 − p) + (1 − y) p)."""
-    on_positive = jnp.log(labels) - jax.nn.softplus(logits)
-    on_negative = jnp.log1p(-labels) - jax.nn.softplus(-logits)
+    on_positive = jnp.log(labels) - softplus(logits)
+    on_negative = jnp.log1p(-labels) - softplus(-logits)
     return jnp.logaddexp(on_positive, on_negative)
 
 

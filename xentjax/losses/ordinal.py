@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.exponentials import softplus
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
@@ -232,7 +233,7 @@ class _Thresholds(NamedTuple):
 def _answer(logits: Array, is_above: Array, is_put: Array | None = None) -> Array:
     """Σ_k of −log sigmoid(±x_k): what the answers to the questions cost."""
     # At +inf a right answer is certain: softplus(−inf) is 0, with slope 0.
-    costs = jax.nn.softplus(jnp.where(is_above, -logits, logits))
+    costs = softplus(jnp.where(is_above, -logits, logits))
     return jnp.sum(costs if is_put is None else jnp.where(is_put, costs, 0), axis=-1)
 
 

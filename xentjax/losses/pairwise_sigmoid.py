@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from xentjax.losses import inputs
 from xentjax.losses.embeddings import Devices, read_embeddings, similarities, unit
 from xentjax.losses.examples import Rows
+from xentjax.losses.exponentials import softplus
 
 
 def siglip_loss(
@@ -146,5 +147,5 @@ def _sum_over_texts(anchors, own, bias, part):
     texts, allowed, positions = part
     logits = similarities(anchors, texts, jnp.ones((), anchors.dtype)) + bias
     signs = jnp.where(own[:, None] == positions[None, :], -1, 1).astype(logits.dtype)
-    terms = jax.nn.softplus(signs * logits)
+    terms = softplus(signs * logits)
     return jnp.sum(jnp.where(allowed[None, :], terms, 0), axis=1)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.choice import require_one_of
+from xentjax.losses.exponentials import softplus
 from xentjax.losses.log_probabilities import LogProbs, read_log_probs
 from xentjax.losses.reduction import fit_to_examples, real_array
 
@@ -200,11 +201,11 @@ def _dpo_loss(pairs: LogProbs, beta, smoothing, *, kind, reduction):
 
 def _logistic(z, smoothing, kind):
     if smoothing is None:
-        return jax.nn.softplus(-z)
+        return softplus(-z)
     if kind == "conservative":
-        return (1 - smoothing) * jax.nn.softplus(-z) + smoothing * jax.nn.softplus(z)
+        return (1 - smoothing) * softplus(-z) + smoothing * softplus(z)
     # As softplus(z) = z + softplus(−z), the quotient falls away, and with it the cancellation.
-    return jax.nn.softplus(-z) - smoothing / (1 - 2 * smoothing) * z
+    return softplus(-z) - smoothing / (1 - 2 * smoothing) * z
 
 
 @partial(jax.jit, static_argnames="reduction", inline=True)
@@ -214,7 +215,7 @@ def _kto_loss(answers: LogProbs, desirable, point, options, *, reduction):
     point = lax.stop_gradient(jnp.maximum(answers.hide(point), 0))
     gain = beta * (log_probs - lax.stop_gradient(reference) - point)
     # 1 − σ(x) = exp(−softplus(x)), whose slope keeps its digits where σ has rounded to 1.
-    losses = jnp.exp(-jax.nn.softplus(jnp.where(desirable, gain, -gain)))
+    losses = jnp.exp(-softplus(jnp.where(desirable, gain, -gain)))
     losses *= jnp.where(desirable, *weights)
     return answers.reduce(losses * inputs.nan_if_refused(losses.dtype, *options), reduction)
 

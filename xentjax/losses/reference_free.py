@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.exponentials import softplus
 from xentjax.losses.log_probabilities import LogProbs, read_log_probs, require_probabilities
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
@@ -76,7 +77,7 @@ def simpo_loss(
 def _simpo_loss(pairs: LogProbs, beta, gamma, *, reduction):
     chosen, rejected = pairs.safe()
     beta, gamma = beta.astype(chosen.dtype), gamma.astype(chosen.dtype)
-    return pairs.reduce(jax.nn.softplus(gamma - beta * (chosen - rejected)), reduction)
+    return pairs.reduce(softplus(gamma - beta * (chosen - rejected)), reduction)
 
 
 def orpo_loss(
@@ -149,7 +150,7 @@ def _orpo_loss(pairs: LogProbs, odds_weight, *, reduction):
     # log(odds q / odds p), in the order that lets equal log-probabilities cancel exactly.
     against = (rejected - chosen) + (_log1mexp(chosen) - _log1mexp(rejected))
     good = (chosen <= 0) & (rejected <= 0)
-    ratio = jax.nn.softplus(against) * inputs.nan_unless(good, against.dtype)
+    ratio = softplus(against) * inputs.nan_unless(good, against.dtype)
     losses = (nll[0] if nll else -chosen) + odds_weight.astype(ratio.dtype) * ratio
     return pairs.reduce(losses, reduction)
 

@@ -4,18 +4,20 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
+from xentjax.losses.complement import sigmoid_complement
 from xentjax.losses.examples import require_fractions
+from xentjax.losses.exponentials import minus_abs_exp, softplus
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
     fit_to_shape,
     reduce_with_mass,
-    times,
 )
 
 
@@ -94,26 +96,42 @@ def _sigmoid_cross_entropy(
     labels = labels.astype(logits.dtype)
     if keep is not None:
         logits, labels = jnp.where(keep, logits, 0), jnp.where(keep, labels, 0)
-    in_range = (labels >= 0) & (labels <= 1)
+    # NaN for a label out of range: it reaches the value and, through the weights, the slopes.
+    labels = jnp.where((labels >= 0) & (labels <= 1), labels, jnp.nan)
     if label_smoothing is not None:
         label_smoothing = label_smoothing.astype(logits.dtype)
         labels = (1 - label_smoothing) * labels + label_smoothing / 2
     weight = 1 if pos_weight is None else _pos_weight(pos_weight, logits)
-    to_positive, to_negative = softplus_both_ways(logits)
-    losses = times(weight * labels, to_positive) + times(1 - labels, to_negative)
-    losses = losses * inputs.nan_unless(in_range, losses.dtype)
+    losses = _weighted_nll(logits, weight * labels, 1 - labels)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
-def softplus_both_ways(x: Array) -> tuple[Array, Array]:
-    """softplus(−x) and softplus(x), exact at every x, for the price of one exp and one log1p.
+@jax.custom_jvp
+def _weighted_nll(x: Array, positive: Array, negative: Array) -> Array:
+    """positive · softplus(−x) + negative · softplus(x), with 0 · inf = 0.
 
-    Each is s or s + |x| with s = log1p(e^−|x|). JAX differentiates the branch that was taken, so
-    the slopes −σ(−x) and σ(x) keep their digits where they are small, and are ∓½ at 0.
+    Both share s = log1p(e^−|x|), and one of them has |x| more; nothing cancels. The select comes
+    last for the reason given at `softplus`.
     """
-    positive = x > 0
-    s = jnp.log1p(jnp.exp(jnp.where(positive, -x, x)))
-    return s + jnp.where(positive, 0, -x), s + jnp.where(positive, x, 0)
+    excess, is_excess = jnp.where(x > 0, x, -x), jnp.where(x > 0, negative, positive)
+    shared = jnp.log1p(minus_abs_exp(x)) * (positive + negative)
+    free = (is_excess == 0) & (excess == jnp.inf)
+    return jnp.where(free, shared, shared + is_excess * excess)
+
+
+@partial(_weighted_nll.defjvp, symbolic_zeros=True)
+def _weighted_nll_jvp(primals, tangents):
+    x, positive, negative = primals
+    dx, dpositive, dnegative = tangents
+    derivative = jnp.zeros_like(x)
+    if not isinstance(dx, SymbolicZero):
+        p, q = sigmoid_complement(x)
+        derivative = (negative * p - positive * q) * dx
+    for weight, dweight, to in ((positive, dpositive, -x), (negative, dnegative, x)):
+        if not isinstance(dweight, SymbolicZero):
+            free = (weight == 0) & (to == jnp.inf)
+            derivative += jnp.where(free, 0, softplus(to)) * dweight
+    return _weighted_nll(*primals), derivative
 
 
 def _pos_weight(pos_weight, logits):
