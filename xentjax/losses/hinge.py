@@ -5,13 +5,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Labelled, read_labelled
-from xentjax.losses.log_partition import pick_label
+from xentjax.losses.log_partition import class_index, pick_label, put_at_label
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
 
@@ -85,13 +84,30 @@ def multiclass_hinge_loss(
 
 @_compiled
 def _multiclass_hinge_loss(examples: Labelled, margin, *, reduction):
-    logits, labels = examples.safe_logits(), examples.labels
-    own = jnp.squeeze(pick_label(logits, labels, -1), -1)
-    index = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
-    others = jnp.max(jnp.where(index == labels[..., None], -jnp.inf, logits), axis=-1)
+    logits = examples.safe_logits()
     # The difference first: at logits of 1e8 a margin added to one of them would be lost.
-    excess = (others - own) + margin.astype(logits.dtype)
+    excess = _lead_of_others(logits, examples.labels) + margin.astype(logits.dtype)
     # No relu where label or margin are bad: it would keep the NaN out of the slopes.
     factor = examples.nan_if_bad() * inputs.nan_if_refused(logits.dtype, margin)
     losses = jnp.where((excess <= 0) & (factor == 1), 0, excess) * factor
     return examples.reduce(losses, reduction)
+
+
+@jax.custom_jvp
+def _lead_of_others(logits: Array, labels: Array) -> Array:
+    """max_{c≠y} x_c − x_y of each row; those that share the maximum share its slope."""
+    others = jnp.max(put_at_label(logits, labels, logits.ndim - 1, -jnp.inf), axis=-1)
+    return others - jnp.squeeze(pick_label(logits, labels, -1), -1)
+
+
+@_lead_of_others.defjvp
+def _lead_of_others_jvp(primals, tangents):
+    # JAX's rule for a maximum writes the mask, its count and their quotient, an array each.
+    logits, labels = primals
+    others = put_at_label(logits, labels, logits.ndim - 1, -jnp.inf)
+    leads = (others == jnp.max(others, axis=-1, keepdims=True)).astype(logits.dtype)
+    count = jnp.sum(leads, axis=-1, keepdims=True)
+    is_label = class_index(logits, -1) == labels[..., None]
+    slope = jnp.where(is_label, -count, leads)
+    derivative = jnp.sum(slope * tangents[0], axis=-1) / jnp.squeeze(count, -1)
+    return _lead_of_others(logits, labels), derivative

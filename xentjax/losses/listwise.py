@@ -89,7 +89,7 @@ def listwise_softmax_loss(
 @_compiled
 def _listwise_softmax_loss(lists: Rows, *, reduction):
     scores, relevance = lists.safe()
-    good = jnp.all(relevance >= 0, axis=-1)
+    good = jnp.min(relevance, axis=-1) >= 0
     losses = target_nll(scores, relevance, -1) * inputs.nan_unless(good, scores.dtype)
     return lists.reduce(losses, reduction)
 

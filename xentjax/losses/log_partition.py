@@ -104,8 +104,8 @@ def _differentiate(logits, labels, keep, axis, dlogits):
     else:
         row, safe = None, logits
     label_exp = unit_exp(_pick(safe, labels, axis), top)
-    is_label = _class_index(safe, axis) == jnp.expand_dims(labels, axis)
-    others = _zero_at(unit_exp(safe, top), labels, axis)
+    is_label = class_index(safe, axis) == jnp.expand_dims(labels, axis)
+    others = put_at_label(unit_exp(safe, top), labels, axis, 0)
     rest = jnp.sum(others, axis=axis, keepdims=True)
     scale = 1 / (rest + label_exp)
     if row is not None:
@@ -146,7 +146,7 @@ def _rest_by_blocks(logits, labels, top, axis):
     """
     block = _block_size(logits, axis)
     if block is None:
-        is_label = _class_index(logits, axis) == jnp.expand_dims(labels, axis)
+        is_label = class_index(logits, axis) == jnp.expand_dims(labels, axis)
         others = jnp.where(is_label, 0, unit_exp(logits, top))
         return jnp.sum(others, axis=axis, keepdims=True)
     *batch, classes = logits.shape
@@ -154,7 +154,7 @@ def _rest_by_blocks(logits, labels, top, axis):
     sums = jnp.sum(unit_exp(blocks, top[..., None]), axis=-1)
     home, place = (labels // block)[..., None], (labels % block)[..., None]
     own = jnp.take_along_axis(blocks, home[..., None], axis=-2, mode="clip")[..., 0, :]
-    is_home, is_label = _class_index(sums, -1) == home, _class_index(own, -1) == place
+    is_home, is_label = class_index(sums, -1) == home, class_index(own, -1) == place
     elsewhere = jnp.sum(jnp.where(is_home, 0, sums), axis=-1, keepdims=True)
     beside = jnp.where(is_label, 0, unit_exp(own, top))
     return elsewhere + jnp.sum(beside, axis=-1, keepdims=True)
@@ -174,7 +174,8 @@ def _is_sharded(x: Array, axis: int) -> bool:
     return jax.typeof(x).sharding.spec[axis] is not None
 
 
-def _class_index(x: Array, axis: int) -> Array:
+def class_index(x: Array, axis: int) -> Array:
+    """int32 of the shape of `x`: each entry's place on the axis."""
     return lax.broadcasted_iota(jnp.int32, x.shape, axis % x.ndim)
 
 
@@ -183,7 +184,7 @@ def pick_label(values: Array, labels: Array, axis: int) -> Array:
     index = jnp.expand_dims(labels, axis)
     if _is_sharded(values, axis):
         # A gather would need the whole axis on one device; a masked sum stays where the parts are.
-        is_label = _class_index(values, axis) == index
+        is_label = class_index(values, axis) == index
         return jnp.sum(jnp.where(is_label, values, 0), axis=axis, keepdims=True)
     return jnp.take_along_axis(values, index, axis, mode="clip")
 
@@ -195,21 +196,22 @@ def _pick(logits: Array, labels: Array, axis: int) -> Array:
     return jnp.where(good, picked, jnp.nan)
 
 
-def _zero_at(exps: Array, labels: Array, axis: int) -> Array:
-    """The label's entry of each row set to zero, in place: N writes instead of a mask on N·C."""
+def put_at_label(values: Array, labels: Array, axis: int, entry: float) -> Array:
+    """The label's entry of each row replaced, in place: N writes instead of a mask on N·C."""
     # Short rows are masked as fast; across devices a write would need to know which holds it.
-    if exps.shape[axis] < 64 or any(_is_sharded(exps, i) for i in range(exps.ndim)):
-        return jnp.where(_class_index(exps, axis) == jnp.expand_dims(labels, axis), 0, exps)
-    zero = _zero_entry
+    if values.shape[axis] < 64 or any(_is_sharded(values, i) for i in range(values.ndim)):
+        is_label = class_index(values, axis) == jnp.expand_dims(labels, axis)
+        return jnp.where(is_label, entry, values)
+    put = partial(_put, entry=entry)
     for i in reversed(range(labels.ndim)):
         # Mapped over rows, so that a compiler that shards the batch sees independent rows.
         place = 0 if i < axis else 1  # outer axes are gone by the time axis i is mapped
-        zero = jax.vmap(zero, in_axes=(place, 0), out_axes=place)
-    return zero(exps, labels)
+        put = jax.vmap(put, in_axes=(place, 0), out_axes=place)
+    return put(values, labels)
 
 
-def _zero_entry(row: Array, label: Array) -> Array:
-    return row.at[label].set(0, mode="drop", wrap_negative_indices=False)
+def _put(row: Array, label: Array, *, entry: float) -> Array:
+    return row.at[label].set(entry, mode="drop", wrap_negative_indices=False)
 
 
 # --- distributions ----------------------------------------------------------------------------
@@ -227,6 +229,7 @@ class Split(NamedTuple):
 
 def split_top(logits: Array, axis: int) -> Split:
     """Splits Σ exp(x − top) = 1 + rest without losing the digits of a small rest."""
+    axis %= logits.ndim
     top = top_logit(logits, axis)
     if _block_size(logits, axis) is None:
         exps = jnp.where(logits == jnp.inf, 1, unit_exp(logits, top))
@@ -239,11 +242,11 @@ def split_top(logits: Array, axis: int) -> Split:
         return Split(top, exps, rest, total, jnp.where(sole, lead, 0))
     # A mask inside the sum would cost a pass of its own: the leader's entry is zeroed in place.
     leader = _leader_by_blocks(logits, axis)
-    others = _zero_at(unit_exp(logits, top), leader, axis)
+    others = put_at_label(unit_exp(logits, top), leader, axis, 0)
     rest = jnp.sum(others, axis=axis, keepdims=True)
     leading = jnp.minimum(pick_label(logits, leader, axis), jnp.finfo(logits.dtype).max)
     leading = unit_exp(leading, top)
-    is_leader = _class_index(logits, axis) == jnp.expand_dims(leader, axis)
+    is_leader = class_index(logits, axis) == jnp.expand_dims(leader, axis)
     exps = jnp.where(is_leader, leading, others)
     return Split(top, exps, rest, leading + rest, leading - 1)
 
