@@ -105,7 +105,7 @@ def _differentiate(logits, labels, keep, axis, dlogits):
         row, safe = None, logits
     label_exp = unit_exp(_pick(safe, labels, axis), top)
     is_label = class_index(safe, axis) == jnp.expand_dims(labels, axis)
-    others = put_at_label(unit_exp(safe, top), labels, axis, 0)
+    others = put_at_label(unit_exp(safe, top), labels, axis, 0.0)
     rest = jnp.sum(others, axis=axis, keepdims=True)
     scale = 1 / (rest + label_exp)
     if row is not None:
@@ -242,7 +242,7 @@ def split_top(logits: Array, axis: int) -> Split:
         return Split(top, exps, rest, total, jnp.where(sole, lead, 0))
     # A mask inside the sum would cost a pass of its own: the leader's entry is zeroed in place.
     leader = _leader_by_blocks(logits, axis)
-    others = put_at_label(unit_exp(logits, top), leader, axis, 0)
+    others = put_at_label(unit_exp(logits, top), leader, axis, 0.0)
     rest = jnp.sum(others, axis=axis, keepdims=True)
     leading = jnp.minimum(pick_label(logits, leader, axis), jnp.finfo(logits.dtype).max)
     leading = unit_exp(leading, top)
