@@ -57,6 +57,15 @@ def test_a_budget_is_kept_by_the_compiled_program(case, budget):
     assert temp_bytes(case, jnp.float32, tile=found) <= found.temp_bytes <= budget
 
 
+def test_a_budget_for_all_rows_of_a_per_token_loss_makes_one_tile_and_is_kept():
+    case, budget = CPU[0], 2 * 4 * CPU[0].n * CPU[0].v + 2**25
+    found = plan(*case, memory_budget=budget, per_token=True)
+    assert found.tiles == 1
+    held = temp_bytes(case, jnp.float32, tile=found, reduction="none")
+    assert plan(*case).temp_bytes < held <= found.temp_bytes <= budget
+    assert plan(*case, memory_budget=budget // 2, per_token=True) == plan(*case)
+
+
 def test_memory_is_flat_in_the_number_of_tokens():
     few, many = (temp_bytes(Case(n, 64, 8192), jnp.float32, tile=256) for n in (1024, 32 * 1024))
     # What grows: a few numbers for each token, next to 31 · 1024 rows of 8192 logits.

@@ -47,6 +47,10 @@ def losses(point):
     return linear_cross_entropy(labels=LABELS, tile=3, reduction="none", **point)
 
 
+def losses_of_one_tile(point):
+    return linear_cross_entropy(labels=LABELS, tile=N, reduction="none", **point)
+
+
 def losses_defined(point):
     return oracle.cross_entropy(point, LABELS, reduction="none", xp=jnp)
 
@@ -81,6 +85,7 @@ def divergence_defined(point):
 FUNCTIONS = {
     "mean": (mean_with_options, mean_defined),
     "none": (losses, losses_defined),
+    "none, one tile": (losses_of_one_tile, losses_defined),
     "log_probs": (log_probs, log_probs_defined),
     "divergence": (divergence, divergence_defined),
 }

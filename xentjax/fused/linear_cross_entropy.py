@@ -49,8 +49,10 @@ def linear_cross_entropy(
 
     with at most a tile of them in memory. For "mean" and "sum" the gradient is found in the
     forward pass: three matrix products, 6·N·D·V FLOP, for value and both gradients. For "none"
-    the backward pass computes each tile again: 8·N·D·V. Prefer it to dense logits whenever they
-    would be large; with a small vocabulary all rows make a single tile, the dense loss itself.
+    the backward pass computes each tile again: 8·N·D·V. Where one tile holds all rows (`tile=N`,
+    or `plan(…, memory_budget=…, per_token=True)`) it is kept instead: 6·N·D·V again. Prefer this
+    to dense logits whenever they would be large; with a small vocabulary all rows make a single
+    tile, the dense loss itself.
     Products have JAX's default precision (`jax.default_matmul_precision`), forward and backward.
 
     Args:

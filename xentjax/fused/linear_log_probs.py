@@ -59,7 +59,8 @@ def linear_log_probs(
 
     All of one row from one tile; log_prob, logsumexp and entropy are differentiable together,
     with any cotangents, in every transform. The backward pass computes each tile again
-    (8·N·D·V FLOP in all). For a plain sum or mean `linear_cross_entropy` needs 6·N·D·V.
+    (8·N·D·V FLOP in all; 6·N·D·V with `tile=N`, where one tile holds all rows). For a plain sum or
+    mean `linear_cross_entropy` needs 6·N·D·V.
 
     Args:
       hidden: floating [*batch, D].

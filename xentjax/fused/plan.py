@@ -52,6 +52,7 @@ def plan(
     dtype: Any = jnp.float32,
     *,
     memory_budget: int | None = None,
+    per_token: bool = False,
     platform: str | None = None,
 ) -> Plan:
     r"""The tiles `linear_cross_entropy` takes for N tokens, D hidden and V classes.
@@ -63,6 +64,9 @@ def plan(
       dtype: dtype of hidden states and weight. A 16-bit weight beside float32 hidden states is
         widened, and its gradient added up in float32: 8·D·V bytes more.
       memory_budget: bytes beyond arguments and results; None takes what runs at full rate.
+      per_token: for reduction="none": where the budget allows it, all rows in one tile. What that
+        tile's losses leave behind is kept for the gradients, three matrix products in place of
+        the four of several tiles.
       platform: "cpu", "gpu" or "tpu"; None for the default backend.
 
     Returns:
@@ -93,6 +97,9 @@ def plan(
     rows = min(max(n, 1), max(most, _SCORES // v))
     free = planned(n, d, v, dtype, rows, usual_block(platform))
     if memory_budget is not None:
+        one = planned(n, d, v, dtype, max(n, 1), free.block)
+        if per_token and one.temp_bytes <= memory_budget:
+            return one
         return _within(memory_budget, n, d, v, dtype, free)
     if _padding_bytes(n, d, dtype, free.tile, free.tiles) > free.temp_bytes // 4:
         # Fewer rows that divide N, if not many fewer, save the padded copy of hidden states.
