@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 from xentjax.fused.adjoint import with_adjoint
-from xentjax.fused.products import add_outer, dot, product, sum_dtype
+from xentjax.fused.products import dot, product, put_outer, sum_dtype
 from xentjax.fused.tiles import Examples, Head, Operands, Spec, extras_of, kept_rows
 
 
@@ -90,6 +90,6 @@ class _Back:
             found["hidden"] = dot(slope, weight, (1, axis), self.of.precision).astype(hidden.dtype)
         if "weight" in self.wanted:
             total = jnp.zeros(weight.shape, sum_dtype(hidden, weight))
-            total = add_outer(total, hidden, slope, axis, self.of.block, self.of.precision)
+            total = put_outer(total, hidden, slope, axis, self.of.block, self.of.precision)
             found["weight"] = total.astype(weight.dtype)
         return found

@@ -4,7 +4,6 @@ A 16-bit model multiplies in 16 bits, forward and backward, or it would run at a
 speed on an accelerator; and it adds up in float32, or its gradients would be lost to rounding.
 """
 
-from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,20 +38,43 @@ def add_outer(
     Block by block: a whole product would be a second array of the size of the weight, and on a
     CPU rows of slopes that lie a power of two apart fall on the same lines of the cache.
     """
+
+    def add(total, outer, start):
+        size = outer.shape[vocab_axis]
+        here = lax.dynamic_slice_in_dim(
+            total, start, size, axis=vocab_axis, allow_negative_indices=False
+        )
+        return _put(total, here + outer, start, vocab_axis)
+
+    return _by_blocks(add, total, hidden, slopes, vocab_axis, block, precision)
+
+
+def put_outer(
+    total: Array, hidden: Array, slopes: Array, vocab_axis: int, block: int, precision: Any
+) -> Array:
+    """hiddenᵀ · slopes in place of `total`, which is written and never read."""
+
+    def put(total, outer, start):
+        return _put(total, outer, start, vocab_axis)
+
+    return _by_blocks(put, total, hidden, slopes, vocab_axis, block, precision)
+
+
+def _by_blocks(update, total, hidden, slopes, vocab_axis, block, precision):
     classes = slopes.shape[1]
 
-    # No place counts from the end: to look for a negative one would be a kernel of its own.
-    part = partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
-    put = partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
-
-    def add(total, start, size):
-        some = part(slopes, start, size, axis=1)
+    def step(total, start, size):
+        # No place counts from the end: to look for that would be a kernel of its own.
+        some = lax.dynamic_slice_in_dim(slopes, start, size, axis=1, allow_negative_indices=False)
         pair = (hidden, some) if vocab_axis == 1 else (some, hidden)
-        here = part(total, start, size, axis=vocab_axis)
-        return put(total, here + dot(*pair, (0, 0), precision), start, axis=vocab_axis)
+        return update(total, dot(*pair, (0, 0), precision), start)
 
     if not 0 < block < classes:
-        return add(total, 0, classes)
-    total = lax.fori_loop(0, classes // block, lambda i, t: add(t, i * block, block), total)
+        return step(total, 0, classes)
+    total = lax.fori_loop(0, classes // block, lambda i, t: step(t, i * block, block), total)
     rest = classes % block
-    return add(total, classes - rest, rest) if rest else total
+    return step(total, classes - rest, rest) if rest else total
+
+
+def _put(total, part, start, axis):
+    return lax.dynamic_update_slice_in_dim(total, part, start, axis, allow_negative_indices=False)

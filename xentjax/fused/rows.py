@@ -5,15 +5,14 @@ that devices share, by way of `vocabulary_parts`.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from xentjax.fused import vocabulary_parts
-from xentjax.fused.tiles import Examples, Operands
-from xentjax.fused.vocabulary_parts import Parts
+from xentjax.fused import vocabulary_parts as parts_of
+from xentjax.fused.tiles import Examples, Operands, Place
 from xentjax.losses.divergence import kl_divergence_with_logits
 from xentjax.losses.log_partition import label_terms, softmax_entropy, top_logit
 from xentjax.losses.reduction import times
@@ -56,22 +55,30 @@ class CrossEntropyRows:
             class_weights = class_weights[None, :]
         return index_losses(logits, *examples, 1, class_weights, smoothing, z_loss)[0]
 
-    def part(
-        self, scores: list[Array], extras: Operands, examples: Examples, first: Array
-    ) -> Parts:
-        """What this device's columns say."""
+    def part(self, scores: list[Array], extras: Operands, examples: Examples, place: Place) -> Any:
+        """What this device's columns say, and only what the options ask for."""
         logits = logits_of(scores[0], extras)
+        held = parts_of.columns(logits, place, self.classes)
         class_weights = _option(extras, "class_weights", logits)
-        return vocabulary_parts.part(logits, examples.labels, first, self.classes, class_weights)
+        parts: dict[str, Any] = {"label": parts_of.label_part(held, examples.labels)}
+        if class_weights is not None:
+            parts["weight"] = parts_of.label_weight(held, examples.labels, class_weights)
+        if "label_smoothing" in extras:
+            top = parts["label"].top
+            parts["uniform"] = parts_of.uniform_part(held, top, class_weights)
+        return parts
 
-    def join(self, parts: Parts, extras: Operands, examples: Examples) -> Array:
+    def join(self, parts: Any, extras: Operands, examples: Examples) -> Array:
         """The loss of the whole vocabulary, [R]."""
-        whole = vocabulary_parts.join(parts, examples, self.classes)
-        losses = times(whole.label_weight, whole.nll)
+        row = parts_of.join_label(parts["label"], examples, self.classes)
+        losses = row.nll
+        if "weight" in parts:
+            losses = times(jnp.sum(parts["weight"], axis=0), losses)
         if (smoothing := _option(extras, "label_smoothing", losses)) is not None:
-            losses = times(1 - smoothing, losses) + smoothing * whole.uniform
+            uniform = parts_of.join_uniform(parts["uniform"], row)
+            losses = times(1 - smoothing, losses) + smoothing * uniform
         if (z_loss := _option(extras, "z_loss", losses)) is not None:
-            losses += z_loss * whole.logsumexp**2
+            losses += z_loss * (row.log_total + row.top) ** 2
         return losses
 
 
@@ -103,18 +110,22 @@ class LogProbRows:
             prediction=lax.stop_gradient(best),
         )
 
-    def part(
-        self, scores: list[Array], extras: Operands, examples: Examples, first: Array
-    ) -> Parts:
+    def part(self, scores: list[Array], extras: Operands, examples: Examples, place: Place) -> Any:
         """What this device's columns say."""
-        logits = logits_of(scores[0], extras)
-        return vocabulary_parts.part(logits, examples.labels, first, self.classes, None)
+        held = parts_of.columns(logits_of(scores[0], extras), place, self.classes)
+        label = parts_of.label_part(held, examples.labels)
+        return {"label": label, "spread": parts_of.spread_part(held, label.top)}
 
-    def join(self, parts: Parts, extras: Operands, examples: Examples) -> RowDetails:
+    def join(self, parts: Any, extras: Operands, examples: Examples) -> RowDetails:
         """The same of the whole vocabulary."""
         del extras
-        whole = vocabulary_parts.join(parts, examples, self.classes)
-        return RowDetails(-whole.nll, whole.logsumexp, whole.entropy, whole.prediction)
+        row, spread = parts_of.join_label(parts["label"], examples, self.classes), parts["spread"]
+        return RowDetails(
+            log_prob=-row.nll,
+            logsumexp=row.log_total + row.top,
+            entropy=parts_of.join_entropy(spread, row),
+            prediction=lax.stop_gradient(parts_of.join_prediction(spread, row)),
+        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from jax import lax
 from jaxtyping import Array
 
 from xentjax.fused import mesh_axis
-from xentjax.fused.products import add_outer, dot, product, sum_dtype
+from xentjax.fused.products import add_outer, dot, product, put_outer, sum_dtype
 
 # Everything a derivative may be asked for, by name: hidden [N, D] and weight of each head, and
 # what scores pass through on their way to the loss ("bias" [V], "z_loss" [], …).
@@ -58,12 +58,19 @@ class Rows(Protocol):
         ...
 
 
+class Place(NamedTuple):
+    """Where a device's part of the vocabulary lies."""
+
+    first: Array  # the class of its first column
+    columns: int  # of all devices together, those included that no class fills
+
+
 @runtime_checkable
 class SharedRows(Rows, Protocol):
     """The same in two steps, for a vocabulary that devices hold in parts."""
 
-    def part(self, scores: list[Array], extras: Operands, examples: Examples, first: Array) -> Any:
-        """What one device can say: a pytree of [R] from its columns, the first of them `first`."""
+    def part(self, scores: list[Array], extras: Operands, examples: Examples, place: Place) -> Any:
+        """What one device can say: a pytree of [R] from its columns."""
         ...
 
     def join(self, parts: Any, extras: Operands, examples: Examples) -> Any:
@@ -122,6 +129,9 @@ def gradient(
     """
     extras = extras_of(spec, operands)
     examples = _padding_masked(spec, operands, examples)
+    n = operands[spec.heads[0].hidden].shape[0]
+    # A single tile has nothing to be added to.
+    gather_outer = put_outer if tile_rows(n, spec.tile)[0] == 1 else add_outer
 
     @jax.checkpoint
     def tile(sums, xs):
@@ -139,7 +149,7 @@ def gradient(
                 dhiddens[head.hidden] = dot(slope, weight, (1, head.vocab_axis), spec.precision)
             if head.weight in wanted:
                 total = sums[head.weight]
-                sums[head.weight] = add_outer(
+                sums[head.weight] = gather_outer(
                     total, hidden, slope, head.vocab_axis, spec.block, spec.precision
                 )
         if spec.axis_name is None:
@@ -210,15 +220,16 @@ def extras_of(spec: Spec, operands: Operands) -> dict[str, Array]:
 def _values(spec: Spec, scores: list[Array], extras: Operands, examples: Examples) -> Any:
     if spec.axis_name is None:
         return spec.rows.whole(scores, extras, examples)
-    rows, first = _shared(spec, scores)
-    parts = rows.part(scores, extras, examples, first)
+    rows, place = _shared(spec, scores)
+    parts = rows.part(scores, extras, examples, place)
     return rows.join(mesh_axis.gather(parts, spec.axis_name), extras, examples)
 
 
-def _shared(spec: Spec, scores: list[Array]) -> tuple[SharedRows, Array]:
-    """The rows in their two steps, and the class of this device's first column."""
+def _shared(spec: Spec, scores: list[Array]) -> tuple[SharedRows, Place]:
+    """The rows in their two steps, and the place of this device's columns."""
     assert isinstance(spec.rows, SharedRows)
-    return spec.rows, lax.axis_index(spec.axis_name) * scores[0].shape[1]
+    held, axis_name = scores[0].shape[1], spec.axis_name
+    return spec.rows, Place(lax.axis_index(axis_name) * held, lax.axis_size(axis_name) * held)
 
 
 def _pull(spec, scores, extras, examples, cotangents):
@@ -232,10 +243,10 @@ def _pull(spec, scores, extras, examples, cotangents):
         return outs, *pull(cotangents)
     # Both halves are differentiated apart: the sum between them is not, because how JAX
     # transposes a sum over devices depends on how the caller's shard_map was called.
-    rows, first = _shared(spec, scores)
+    rows, place = _shared(spec, scores)
 
     def part(scores, extras):
-        return rows.part(scores, extras, examples, first)
+        return rows.part(scores, extras, examples, place)
 
     def join(parts, extras):
         return rows.join(parts, extras, examples)
