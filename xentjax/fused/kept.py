@@ -16,7 +16,8 @@ from jaxtyping import Array
 
 from xentjax.fused.adjoint import with_adjoint
 from xentjax.fused.products import dot, product, put_outer, sum_dtype
-from xentjax.fused.tiles import Examples, Head, Operands, Spec, extras_of, kept_rows
+from xentjax.fused.spec import Examples, Head, Operands, Spec
+from xentjax.fused.tiles import extras_of, kept_rows
 
 
 def values(spec: Spec, operands: Operands, examples: Examples) -> Any:

@@ -16,7 +16,7 @@ from jax import lax
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from xentjax.fused.tiles import PER_CLASS, Spec
+from xentjax.fused.spec import PER_CLASS, Spec
 
 
 @dataclass(frozen=True)

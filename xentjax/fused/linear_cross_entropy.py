@@ -16,7 +16,7 @@ from xentjax.fused.layout import explicit_layout
 from xentjax.fused.operations import reduced
 from xentjax.fused.plan import Plan
 from xentjax.fused.rows import CrossEntropyRows
-from xentjax.fused.tiles import Head, Spec
+from xentjax.fused.spec import Head, Spec
 from xentjax.losses import inputs
 from xentjax.losses.reduction import check_reduction, example_mask
 

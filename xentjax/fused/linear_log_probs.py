@@ -17,7 +17,7 @@ from xentjax.fused.layout import explicit_layout
 from xentjax.fused.operations import rows
 from xentjax.fused.plan import Plan
 from xentjax.fused.rows import LogProbRows
-from xentjax.fused.tiles import Head, Spec
+from xentjax.fused.spec import Head, Spec
 from xentjax.losses import inputs
 from xentjax.losses.reduction import example_mask
 

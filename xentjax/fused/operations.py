@@ -23,7 +23,7 @@ from xentjax.fused import kept, mesh_axis, tiles
 from xentjax.fused.adjoint import undivided, with_adjoint
 from xentjax.fused.layout import Layout, over_mesh, whole
 from xentjax.fused.products import sum_dtype
-from xentjax.fused.tiles import PER_CLASS, Examples, Operands, Spec
+from xentjax.fused.spec import PER_CLASS, Examples, Operands, Spec
 from xentjax.losses.reduction import example_shares, example_weights, reduce_with_mass
 
 

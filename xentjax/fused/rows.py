@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array
 
 from xentjax.fused import vocabulary_parts as parts_of
-from xentjax.fused.tiles import Examples, Operands, Place
+from xentjax.fused.spec import Examples, Operands, Place
 from xentjax.losses.divergence import kl_divergence_with_logits
 from xentjax.losses.log_partition import label_terms, softmax_entropy, top_logit
 from xentjax.losses.reduction import times

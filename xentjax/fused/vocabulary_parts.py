@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from xentjax.fused.tiles import Examples, Place
+from xentjax.fused.spec import Examples, Place
 from xentjax.losses.inputs import nan_unless
 from xentjax.losses.log_partition import pick_label, put_at_label, unit_exp
 
