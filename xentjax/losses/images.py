@@ -47,7 +47,8 @@ class Images(NamedTuple):
     def good(self) -> Array:
         """Which pixels have a right label [*batch, *spatial]; masked ones count as right."""
         if self._are_masses():
-            good = jnp.all((self.labels >= 0) & (self.labels <= 1), axis=-1)
+            # Of extremes, not of every mass: a mask inside the reduction would be an array.
+            good = (jnp.min(self.labels, axis=-1) >= 0) & (jnp.max(self.labels, axis=-1) <= 1)
         else:
             good = (self.labels >= 0) & (self.labels < _label_count(self.logits))
         return good if self.counted is None else good | ~self.counted
