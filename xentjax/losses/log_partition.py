@@ -24,6 +24,8 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
+from xentjax.losses.derivatives import with_derivative_of
+
 
 class LabelTerms(NamedTuple):
     """What a loss on integer labels is made of; one entry per example."""
@@ -244,11 +246,16 @@ def split_top(logits: Array, axis: int) -> Split:
     leader = _leader_by_blocks(logits, axis)
     others = put_at_label(unit_exp(logits, top), leader, axis, 0.0)
     rest = jnp.sum(others, axis=axis, keepdims=True)
-    leading = jnp.minimum(pick_label(logits, leader, axis), jnp.finfo(logits.dtype).max)
-    leading = unit_exp(leading, top)
+    leading = _leading_exp(logits, leader, top, axis)
     is_leader = class_index(logits, axis) == jnp.expand_dims(leader, axis)
     exps = jnp.where(is_leader, leading, others)
     return Split(top, exps, rest, leading + rest, leading - 1)
+
+
+def _leading_exp(logits, leader, top, axis):
+    """exp(x − top) of the leader: 1, with its derivative."""
+    leading = jnp.minimum(pick_label(logits, leader, axis), jnp.finfo(logits.dtype).max)
+    return unit_exp(leading, top)
 
 
 def _leader_by_blocks(logits, axis):
@@ -261,11 +268,41 @@ def _leader_by_blocks(logits, axis):
     return (home * block + jnp.argmax(own, axis=-1)).astype(jnp.int32)
 
 
+def at_leader(values: Array, logits: Array, axis: int) -> Array:
+    """A value of each row where its logits are largest, the axis kept."""
+    if _block_size(logits, axis) is None:
+        leads = logits == jnp.max(logits, axis=axis, keepdims=True)
+        return jnp.max(jnp.where(leads, values, -jnp.inf), axis=axis, keepdims=True)
+    return pick_label(values, _leader_by_blocks(logits, axis), axis)
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_total(logits: Array, axis: int) -> Array:
     """log Σⱼ exp(xⱼ − top) with `top` a constant; the axis is kept. Its gradient is softmax."""
-    parts = split_top(logits, axis)
-    return jnp.log1p(parts.rest + parts.lead)
+    return _log_of_total(*_rest_and_lead(logits, axis))
+
+
+def _log_of_total(rest, lead):
+    # The select is idle. Without it XLA on CPU takes what follows, for every class, into the sum
+    # behind `rest`, where it runs several times as long as in a loop of its own.
+    return jnp.where(rest < 0, rest, jnp.log1p(rest + lead))
+
+
+def _rest_and_lead(logits, axis):
+    """Those of `split_top` without its exponentials, at the price of a plain sum of them."""
+    axis %= logits.ndim
+    if _block_size(logits, axis) is None:
+        parts = split_top(logits, axis)
+        return parts.rest, parts.lead
+    top, leader = top_logit(logits, axis), _leader_by_blocks(logits, axis)
+    rest = _rest_by_blocks(logits, leader, top, axis)
+    return rest, _leading_exp(logits, leader, top, axis) - 1
+
+
+def _log_total_of(parts, logits, axis):
+    """`log_total` from a split that is there already."""
+    value = _log_of_total(parts.rest, parts.lead)
+    return with_derivative_of(partial(log_total, axis=axis), value, logits)
 
 
 @log_total.defjvp
@@ -273,7 +310,7 @@ def _log_total_jvp(axis, primals, tangents):
     (logits,), (dlogits,) = primals, tangents
     parts = split_top(logits, axis)
     derivative = jnp.sum(parts.exps / parts.total * dlogits, axis=axis, keepdims=True)
-    return log_total(logits, axis), derivative
+    return _log_total_of(parts, logits, axis), derivative
 
 
 def log_softmax_gap(logits: Array, axis: int) -> Array:
@@ -284,6 +321,10 @@ def log_softmax_gap(logits: Array, axis: int) -> Array:
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def target_nll(logits: Array, targets: Array, axis: int) -> Array:
     """−Σ_c t_c log softmax(x)_c for target masses t ≥ 0 of any sum; 0 · (−inf) counts as 0."""
+    return _target_nll_of(logits, targets, log_total(logits, axis), axis)
+
+
+def _target_nll_of(logits, targets, total, axis):
     largest = lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
     # NaN or inf where a logit is infinite. Only then is it worth a select, which would write an
     # array of N·C: 0 · inf is 0 here, and a target on a class at −inf costs inf.
@@ -292,7 +333,7 @@ def target_nll(logits: Array, targets: Array, axis: int) -> Array:
         jnp.all(jnp.isfinite(plain)), lambda: plain, lambda: _sum_where_used(logits, targets, axis)
     )
     mass = jnp.sum(targets, axis=axis, keepdims=True)
-    return jnp.squeeze(below_top + mass * log_total(logits, axis), axis)
+    return jnp.squeeze(below_top + mass * total, axis)
 
 
 def _sum_where_used(logits, targets, axis):
@@ -306,24 +347,28 @@ def _sum_where_used(logits, targets, axis):
 @partial(target_nll.defjvp, symbolic_zeros=True)
 def _target_nll_jvp(axis, primals, tangents):
     (logits, targets), (dlogits, dtargets) = primals, tangents
+    parts = split_top(logits, axis)
+    total = _log_total_of(parts, logits, axis)
     derivative = jnp.zeros_like(jnp.sum(logits, axis=axis))
     if not isinstance(dlogits, SymbolicZero):
-        derivative += jnp.sum(_target_slope(logits, targets, axis) * dlogits, axis=axis)
+        derivative += jnp.sum(_target_slope(parts, targets, axis) * dlogits, axis=axis)
     if not isinstance(dtargets, SymbolicZero):
-        derivative += jnp.sum(_gap_where_used(logits, targets, axis) * dtargets, axis=axis)
-    return target_nll(logits, targets, axis), derivative
+        derivative += jnp.sum(_gap_where_used(logits, targets, total, axis) * dtargets, axis=axis)
+    value = _target_nll_of(logits, targets, total, axis)
+    function = partial(target_nll, axis=axis)
+    return with_derivative_of(function, value, logits, targets), derivative
 
 
-def _gap_where_used(logits, targets, axis):
+def _gap_where_used(logits, targets, total, axis):
     unused = (targets == 0) & (logits == -jnp.inf)
     top = top_logit(logits, axis)
     below_top = top - jnp.where(unused | (logits == jnp.inf), top, logits)
-    return jnp.where(unused, 0, below_top + log_total(logits, axis))
+    return jnp.where(unused, 0, below_top + total)
 
 
-def _target_slope(logits, targets, axis):
+def _target_slope(parts, targets, axis):
     """T·p − t with T = Σ t; for a sole leading class as (T − t) − T·(1 − p): nothing cancels."""
-    _, exps, rest, total, _ = split_top(logits, axis)
+    _, exps, rest, total, _ = parts
     mass = jnp.sum(targets, axis=axis, keepdims=True)
     leads = (exps == 1) & (rest < 1)
     # Quotients of rows, not of entries: a division for each of N·C is what would cost.
@@ -337,21 +382,34 @@ def softmax_entropy(logits: Array, axis: int) -> Array:
 
     Its slope p_j ((top − x_j) − D) is −p·D for the leading class, where p (gap − H) would cancel.
     """
-    _, depth, _ = _entropy_parts(logits, axis)
-    return jnp.squeeze(log_total(logits, axis) + depth, axis)
+    rest, lead = _rest_and_lead(logits, axis)
+    top = top_logit(logits, axis)
+    # The leader's depth is 0, so its exponential, or that of +inf, is worth no mask.
+    depth = _mean_depth(logits, unit_exp(logits, top), 1 + (rest + lead), top, axis)
+    return jnp.squeeze(jnp.log1p(rest + lead) + depth, axis)
 
 
 @softmax_entropy.defjvp
 def _softmax_entropy_jvp(axis, primals, tangents):
     (logits,), (dlogits,) = primals, tangents
-    shares, depth, below_top = _entropy_parts(logits, axis)
-    slope = shares * (below_top - depth)
-    return softmax_entropy(logits, axis), jnp.sum(slope * dlogits, axis=axis)
+    parts = split_top(logits, axis)
+    depth = _mean_depth(logits, parts.exps, parts.total, parts.top, axis)
+    value = jnp.squeeze(jnp.log1p(parts.rest + parts.lead) + depth, axis)
+    value = with_derivative_of(partial(softmax_entropy, axis=axis), value, logits)
+    slope = parts.exps * (_below_top(logits, parts.top) - depth)
+    derivative = jnp.sum(slope * dlogits, axis=axis) * jnp.squeeze(1 / parts.total, axis)
+    return value, derivative
 
 
-def _entropy_parts(logits, axis):
-    top, exps, _, total, _ = split_top(logits, axis)
+def _mean_depth(logits, exps, total, top, axis):
+    """Σ p_c (top − x_c)."""
+    below_top = _below_top(logits, top)
+    # The select is idle, the depth is ≥ 0 or NaN. Without one XLA on CPU takes the arithmetic into
+    # its reduction, where it runs several times as long as in a loop of its own.
+    depths = jnp.where(below_top >= 0, exps * below_top, below_top)
+    return jnp.sum(depths, axis=axis, keepdims=True) / total
+
+
+def _below_top(logits, top):
     # A class at −inf has p = 0 and infinite depth; the product is 0. A row of them stays NaN.
-    below_top = jnp.where(logits == -jnp.inf, 0, top - logits)
-    shares = exps / total
-    return shares, jnp.sum(shares * below_top, axis=axis, keepdims=True), below_top
+    return jnp.where(logits == -jnp.inf, 0, top - logits)
