@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
-from xentjax.losses.divergence import kl_terms, log_pair
+from xentjax.losses.derivatives import with_derivative_of
+from xentjax.losses.divergence_terms import kl_terms, log_pair, symmetric_kl_of_logits
 from xentjax.losses.examples import Labelled, classes_last, read_labelled
 from xentjax.losses.log_partition import label_terms
 from xentjax.losses.reduction import (
@@ -89,11 +90,32 @@ def jensen_shannon_consistency(
 def _consistency(views, keep, weights, *, reduction):
     if keep is not None:
         views = jnp.where(keep[..., None, None], views, 0)
+    losses = _divergence_of_views(views)
+    return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
+
+
+@jax.custom_jvp
+def _divergence_of_views(views):
+    """(1/M) Σ_v KL(p_v ‖ m) over [*batch, M, C]; its slopes are (1/M) p (log(p/m) − KL(p ‖ m))."""
+    divergences, _, _ = _to_mean_of_views(views)
+    return jnp.mean(divergences, axis=-1)
+
+
+@_divergence_of_views.defjvp
+def _divergence_of_views_jvp(primals, tangents):
+    (views,), (dviews,) = primals, tangents
+    divergences, log_p, to_mean = _to_mean_of_views(views)
+    value = with_derivative_of(_divergence_of_views, jnp.mean(divergences, axis=-1), views)
+    slope = jnp.exp(log_p) * (to_mean - divergences[..., None])
+    return value, jnp.mean(jnp.sum(slope * dviews, axis=-1), axis=-1)
+
+
+def _to_mean_of_views(views):
+    """KL(p_v ‖ m) of each view, log p_v, and log p_v − log m."""
     _, log_p, from_first = log_pair(views[..., :1, :], views, -1)
     log_mean, to_mean = _mean_of_views(log_p, from_first)
     terms = kl_terms(log_p, log_mean, to_mean)
-    losses = jnp.mean(jnp.sum(terms, axis=-1), axis=-1)
-    return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
+    return jnp.sum(terms, axis=-1), log_p, to_mean
 
 
 def _mean_of_views(log_p, from_first):
@@ -194,20 +216,6 @@ def _r_drop(examples: Labelled, other, strength, *, reduction):
     first, second = (label_terms(x.logits, x.labels, x.keep, -1).nll for x in (examples, twin))
     losses = first + second
     if strength is not None:
-        apart = 0.5 * _symmetric_kl(examples.safe_logits(), twin.safe_logits())
+        apart = 0.5 * symmetric_kl_of_logits(examples.safe_logits(), twin.safe_logits(), -1)
         losses += times(strength.astype(apart.dtype), apart)
     return examples.reduce(losses, reduction)
-
-
-def _symmetric_kl(logits, other_logits):
-    """KL(p ‖ q) + KL(q ‖ p) = Σ (q − p) (log q − log p), each term ≥ 0."""
-    log_p, log_q, d = log_pair(logits, other_logits, -1)
-    no_p, no_q = log_p == -jnp.inf, log_q == -jnp.inf
-    p, q = (
-        jnp.where(no, 0, jnp.exp(jnp.where(no, 0, log)))
-        for no, log in ((no_p, log_p), (no_q, log_q))
-    )
-    near = jnp.abs(d) < 1
-    small = jnp.where(near, d, 0)
-    terms = jnp.where(near, p * jnp.expm1(small) * small, (q - p) * jnp.where(near, 0, d))
-    return jnp.sum(jnp.where(no_p != no_q, jnp.inf, terms), axis=-1)

@@ -9,12 +9,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
-from xentjax.losses.log_partition import log_softmax_gap, softmax_entropy, top_logit
+from xentjax.losses.divergence_terms import js_of_logits, kl_of_logits, kl_of_targets
+from xentjax.losses.log_partition import softmax_entropy, top_logit
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
@@ -123,10 +123,7 @@ def kl_divergence(
 def _kl_divergence(logits, targets, keep, weights, *, axis, reduction):
     logits = _in_rows(logits, keep, axis)
     targets = _in_rows(targets.astype(logits.dtype), keep, axis)
-    log_targets = jnp.where(targets == 0, -jnp.inf, jnp.log(jnp.where(targets == 0, 1, targets)))
-    log_p = -log_softmax_gap(logits, axis)
-    terms = kl_terms(log_targets, log_p, _difference(log_targets, log_p))
-    losses = jnp.sum(terms, axis=axis)
+    losses = kl_of_targets(logits, targets, axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -187,8 +184,7 @@ def _kl_divergence_with_logits(
 ):
     model, target = _same_dtype(logits, target_logits, keep, axis)
     model, target = (_cooled(x, temperature, axis) for x in (model, target))
-    log_p, log_q, difference = log_pair(model, target, axis)
-    losses = jnp.sum(kl_terms(log_q, log_p, difference), axis=axis)
+    losses = kl_of_logits(model, target, axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -240,10 +236,7 @@ def js_divergence(
 @_compiled
 def _js_divergence(logits, other_logits, keep, weights, *, axis, reduction):
     first, second = _same_dtype(logits, other_logits, keep, axis)
-    log_p, log_q, difference = log_pair(first, second, axis)
-    to_p, to_q = _log_mean_ratio(-difference), _log_mean_ratio(difference)
-    terms = _half_js(log_p, log_q, to_p) + _half_js(log_q, log_p, to_q)
-    losses = 0.5 * jnp.sum(terms, axis=axis)
+    losses = js_of_logits(first, second, axis)
     return reduce_with_mass(losses, where=keep, weights=weights, reduction=reduction)
 
 
@@ -276,71 +269,9 @@ def _cooled(logits, temperature, axis):
     if temperature is None:
         return logits
     masked = logits == -jnp.inf
-    below_top = jnp.where(masked, 0, logits) - top_logit(logits, axis)
+    top = top_logit(logits, axis)
+    # For a row with every class masked; and a select of the row keeps XLA on CPU from taking what
+    # follows into the maximum, where it runs several times as long as in a loop of its own.
+    top = jnp.where(top == -jnp.inf, 0, top)
+    below_top = jnp.where(masked, 0, logits - top)
     return jnp.where(masked, -jnp.inf, below_top / temperature.astype(logits.dtype))
-
-
-def log_pair(model, target, axis):
-    """log p, log q and log q − log p of two softmax distributions.
-
-    Where all logits differ by nearly the same amount (within 1), the difference is taken from the
-    logits, before either side is rounded: d = w − log1p(Σ p expm1(w)), w = target − model + const.
-    """
-    log_p, log_q = -log_softmax_gap(model, axis), -log_softmax_gap(target, axis)
-    masked = (model == -jnp.inf) | (target == -jnp.inf)
-    w = jnp.where(masked, 0, target) - jnp.where(masked, 0, model)
-    leads = model == jnp.max(model, axis=axis, keepdims=True)
-    # The constant makes w zero where p leads, so that a tiny sum keeps its digits.
-    at_lead = jnp.max(jnp.where(leads, w, -jnp.inf), axis=axis, keepdims=True)
-    w = jnp.where(masked, 0, w - lax.stop_gradient(at_lead))
-    one_sided = jnp.any((model == -jnp.inf) != (target == -jnp.inf), axis=axis, keepdims=True)
-    near = (jnp.max(jnp.abs(w), axis=axis, keepdims=True) < 1) & ~one_sided
-    w = jnp.where(near, w, 0)
-    shares = jnp.where(masked, 0, jnp.exp(jnp.where(masked, 0, log_p)))
-    ratio = jnp.log1p(jnp.sum(shares * jnp.expm1(w), axis=axis, keepdims=True))
-    return log_p, log_q, jnp.where(near & ~masked, w - ratio, _difference(log_q, log_p))
-
-
-def _difference(log_q, log_p):
-    """log q − log p, 0 where either is the logarithm of 0."""
-    either = (log_q == -jnp.inf) | (log_p == -jnp.inf)
-    return jnp.where(either, 0, log_q) - jnp.where(either, 0, log_p)
-
-
-def kl_terms(log_q, log_p, d):
-    """q log(q / p) − q + p ≥ 0 for each class, from d = log q − log p; −inf is probability 0.
-
-    The term is q (d + e⁻ᵈ − 1) ≈ q d²/2: near 0 by its series, elsewhere as it stands.
-    """
-    no_q, no_p = log_q == -jnp.inf, log_p == -jnp.inf
-    q = jnp.where(no_q, 0, jnp.exp(jnp.where(no_q, 0, log_q)))
-    p = jnp.where(no_p, 0, jnp.exp(jnp.where(no_p, 0, log_p)))
-    near = jnp.abs(d) < 1
-    small, large = jnp.where(near, d, 0), jnp.where(near, 0, d)
-    terms = jnp.where(near, q * _exp_remainder(small), q * large + (p - q))
-    terms = jnp.where(no_q, p, terms)
-    return jnp.where(no_p & ~no_q, jnp.inf, terms)
-
-
-def _exp_remainder(d):
-    """e⁻ᵈ − 1 + d for |d| < 1 by its series, d²/2! − d³/3! + …, to 1e-16 of its first term."""
-    tail = jnp.ones_like(d)
-    for n in range(18, 2, -1):
-        tail = 1 - tail * d / n
-    return 0.5 * d * d * tail
-
-
-def _log_mean_ratio(d):
-    """log p − log ½(p + q) from d = log p − log q: −log ½(1 + e⁻ᵈ), exact near 0."""
-    rises = d > 0
-    down, up = jnp.where(rises, d, 0), jnp.where(rises, 0, d)
-    return jnp.where(rises, -jnp.log1p(0.5 * jnp.expm1(-down)), up - jnp.log1p(0.5 * jnp.expm1(up)))
-
-
-def _half_js(log_p, log_q, to_mean):
-    """p log(p / m) − p + m for each class, m = ½(p + q)."""
-    alone, absent = log_q == -jnp.inf, log_p == -jnp.inf
-    to_mean = jnp.where(alone & ~absent, jnp.log(2.0).astype(to_mean.dtype), to_mean)
-    log_mean = log_p - to_mean
-    log_mean = jnp.where(absent, log_q - jnp.log(2.0).astype(to_mean.dtype), log_mean)
-    return kl_terms(log_p, log_mean, jnp.where(absent, 0, to_mean))
