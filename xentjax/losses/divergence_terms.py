@@ -45,10 +45,11 @@ def kl_of_logits(model: Array, target: Array, axis: int) -> Array:
 
 @partial(kl_of_logits.defjvp, symbolic_zeros=True)
 def _kl_of_logits_jvp(axis, primals, tangents):
+    model, target = primals
     dmodel, dtarget = tangents
-    gap = _gap_of_logits(*primals, axis)
+    gap = _gap_of_logits(model, target, axis)
     value = jnp.sum(gap.term, axis=axis)
-    value = with_derivative_of(partial(kl_of_logits, axis=axis), value, *primals)
+    value = with_derivative_of(partial(kl_of_logits, axis=axis), value, model, target)
     derivative = jnp.zeros_like(value)
     if not isinstance(dmodel, SymbolicZero):
         derivative += jnp.sum(gap.difference * dmodel, axis=axis)
@@ -80,10 +81,11 @@ def kl_of_targets(logits: Array, targets: Array, axis: int) -> Array:
 
 @partial(kl_of_targets.defjvp, symbolic_zeros=True)
 def _kl_of_targets_jvp(axis, primals, tangents):
+    logits, targets = primals
     dlogits, dtargets = tangents
-    gap = _gap_of_targets(*primals, axis)
+    gap = _gap_of_targets(logits, targets, axis)
     value = jnp.sum(gap.term, axis=axis)
-    value = with_derivative_of(partial(kl_of_targets, axis=axis), value, *primals)
+    value = with_derivative_of(partial(kl_of_targets, axis=axis), value, logits, targets)
     derivative = jnp.zeros_like(value)
     if not isinstance(dlogits, SymbolicZero):
         surplus = jnp.sum(gap.q, axis=axis, keepdims=True) - 1
@@ -113,9 +115,10 @@ def symmetric_kl_of_logits(first: Array, second: Array, axis: int) -> Array:
 
 @partial(symmetric_kl_of_logits.defjvp, symbolic_zeros=True)
 def _symmetric_kl_of_logits_jvp(axis, primals, tangents):
-    gap = _gap_of_logits(*primals, axis)
-    value = _symmetric_kl(*primals, gap, axis)
-    value = with_derivative_of(partial(symmetric_kl_of_logits, axis=axis), value, *primals)
+    first, second = primals
+    gap = _gap_of_logits(first, second, axis)
+    value = _symmetric_kl(first, second, gap, axis)
+    value = with_derivative_of(partial(symmetric_kl_of_logits, axis=axis), value, first, second)
     back = _gap(gap.p, gap.q, -gap.d, infinite=False)
     derivative = jnp.zeros_like(value)
     for one_way, other_way, tangent in ((gap, back, tangents[0]), (back, gap, tangents[1])):
@@ -195,9 +198,10 @@ def js_of_logits(first: Array, second: Array, axis: int) -> Array:
 
 @partial(js_of_logits.defjvp, symbolic_zeros=True)
 def _js_of_logits_jvp(axis, primals, tangents):
-    gap = _mean_gap(*primals, axis)
+    first, second = primals
+    gap = _mean_gap(first, second, axis)
     value = 0.5 * jnp.sum(gap.term, axis=axis)
-    value = with_derivative_of(partial(js_of_logits, axis=axis), value, *primals)
+    value = with_derivative_of(partial(js_of_logits, axis=axis), value, first, second)
     derivative = jnp.zeros_like(value)
     for side, term, to_side, tangent in (
         (gap.p, gap.term_p, gap.to_p, tangents[0]),
