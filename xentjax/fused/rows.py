@@ -14,8 +14,9 @@ from jaxtyping import Array
 from xentjax.fused import vocabulary_parts as parts_of
 from xentjax.fused.spec import Examples, Operands, Place
 from xentjax.losses.divergence import kl_divergence_with_logits
-from xentjax.losses.log_partition import label_terms, softmax_entropy, top_logit
+from xentjax.losses.log_partition import label_terms, top_logit
 from xentjax.losses.reduction import times
+from xentjax.losses.row_partition import softmax_entropy
 from xentjax.losses.softmax import index_losses
 
 

@@ -26,7 +26,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from xentjax.losses.log_partition import log_total, split_top, top_logit
+from xentjax.losses.log_partition import top_logit
+from xentjax.losses.row_partition import log_total, split_top
 
 # Stands for log 0. Finite, so that no difference of two of them is NaN; so far down that a sum of
 # what logits differ by does not come near; and 10⁸ of them can be added in float32.

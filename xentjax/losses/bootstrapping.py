@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, Num, Shaped
 from xentjax.losses import inputs
 from xentjax.losses.choice import require_one_of
 from xentjax.losses.examples import Labelled, read_labelled
-from xentjax.losses.log_partition import label_terms, softmax_entropy
+from xentjax.losses.log_partition import label_terms
 from xentjax.losses.reduction import times
+from xentjax.losses.row_partition import softmax_entropy
 
 # The share of the label that the paper found best with either kind.
 _BETAS = {"soft": 0.95, "hard": 0.8}

@@ -12,7 +12,8 @@ from jaxtyping import Array, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Labelled, Rows, read_labelled, read_rows
-from xentjax.losses.log_partition import label_terms, target_nll
+from xentjax.losses.log_partition import label_terms
+from xentjax.losses.row_partition import target_nll
 
 
 def read_class_targets(

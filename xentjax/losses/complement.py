@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from xentjax.losses.log_partition import split_top
+from xentjax.losses.row_partition import split_top
 
 
 @jax.custom_jvp

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from xentjax.losses import inputs
 from xentjax.losses.class_targets import cross_entropy, finite_above, read_class_targets
 from xentjax.losses.examples import Labelled, Rows
-from xentjax.losses.log_partition import softmax_entropy
+from xentjax.losses.row_partition import softmax_entropy
 
 
 def confidence_penalty(

@@ -14,13 +14,14 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.divergence_terms import js_of_logits, kl_of_logits, kl_of_targets
-from xentjax.losses.log_partition import softmax_entropy, top_logit
+from xentjax.losses.log_partition import top_logit
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
     example_mask,
     reduce_with_mass,
 )
+from xentjax.losses.row_partition import softmax_entropy
 
 # Compiled as one, so that an eager call is one program.
 _compiled = partial(jax.jit, static_argnames=("axis", "reduction"), inline=True)

@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 from xentjax.losses.derivatives import with_derivative_of
-from xentjax.losses.log_partition import at_leader, log_softmax_gap
+from xentjax.losses.row_partition import at_leader, log_softmax_gap
 
 # log p − log q where q is 0: e^−200 is 0 beside 1, in float64 too, and 0 · 200 is 0.
 _FAR = 200.0

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
 from xentjax.losses.examples import Rows, read_rows
-from xentjax.losses.log_partition import target_nll
 from xentjax.losses.reduction import at_least_float32, example_mask, fit_to_shape, real_array
+from xentjax.losses.row_partition import target_nll
 
 _compiled = partial(jax.jit, static_argnames="reduction", inline=True)
 

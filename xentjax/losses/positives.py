@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from xentjax.losses import inputs
 from xentjax.losses.embeddings import Devices, read_embeddings, similarities, unit
 from xentjax.losses.examples import Rows
-from xentjax.losses.log_partition import target_nll
+from xentjax.losses.row_partition import target_nll
 
 
 def supervised_contrastive(

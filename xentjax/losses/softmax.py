@@ -14,13 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from xentjax.losses import inputs
-from xentjax.losses.log_partition import (
-    label_terms,
-    log_total,
-    pick_label,
-    target_nll,
-    top_logit,
-)
+from xentjax.losses.log_partition import label_terms, pick_label, top_logit
 from xentjax.losses.reduction import (
     at_least_float32,
     check_reduction,
@@ -29,6 +23,7 @@ from xentjax.losses.reduction import (
     reduce_with_mass,
     times,
 )
+from xentjax.losses.row_partition import log_total, target_nll
 
 
 def softmax_cross_entropy(
