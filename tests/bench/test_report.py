@@ -1,6 +1,5 @@
 """RESULTS.md is what the kept JSON says, and a row that loses says why."""
 
-
 from bench.catalogue import NAMES
 from bench.reasons import missing_reasons, read_reasons, unknown_rows
 from bench.record import records_on_file

@@ -64,6 +64,7 @@ def test_a_budget_for_all_rows_of_a_per_token_loss_makes_one_tile_and_is_kept():
     held = temp_bytes(case, jnp.float32, tile=found, reduction="none")
     assert plan(*case).temp_bytes < held <= found.temp_bytes <= budget
     assert plan(*case, memory_budget=budget // 2, per_token=True) == plan(*case)
+    assert plan(*case, per_token=True) == found
 
 
 def test_memory_is_flat_in_the_number_of_tokens():

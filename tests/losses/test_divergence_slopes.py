@@ -170,3 +170,33 @@ def test_an_infinite_divergence_has_slopes_that_are_numbers():
         assert loss(model, target) == np.inf
         for slope in jax.grad(lambda p, q, f=loss: jnp.sum(f(p, q)), argnums=(0, 1))(model, target):
             assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("offset", [1e7, 1e8, -1e30, 1e30])
+@pytest.mark.parametrize("name", ["kl_divergence_with_logits", "js_divergence"])
+def test_logits_far_larger_than_their_gaps_are_told_apart(name, offset):
+    # Rounded, target − model is the same for every class.
+    loss, target = jax.jit(jax.value_and_grad(getattr(xentjax, name))), jnp.array([1.0, 2.0, 3.0])
+    at_zero = loss(jnp.zeros(3), target)
+    p, q = np.full(3, 1 / 3), np.exp([1.0, 2.0, 3.0]) / np.exp([1.0, 2.0, 3.0]).sum()
+    m = (p + q) / 2
+    wanted = (q * np.log(q / p)).sum()
+    if name == "js_divergence":
+        wanted = (p * np.log(p / m) + q * np.log(q / m)).sum() / 2
+    np.testing.assert_allclose(at_zero[0], wanted, rtol=4 * EPS)
+    jax.tree.map(np.testing.assert_array_equal, loss(jnp.full(3, offset), target), at_zero)
+
+
+@pytest.mark.parametrize(
+    ("logits", "wanted"),
+    [
+        ([np.inf, 0, 0], 0.0),
+        ([np.inf, np.inf, 0], np.log(2)),  # each counts as the largest finite number
+        ([3e38, -3e38, 0], 0.0),
+        ([3e38, -3e38, 3e38], np.log(2)),
+    ],
+)
+def test_entropy_of_rows_whose_gaps_overflow(logits, wanted):
+    value, slopes = jax.value_and_grad(xentjax.entropy)(jnp.array(logits, jnp.float32))
+    np.testing.assert_allclose(value, wanted, rtol=2 * EPS)
+    np.testing.assert_array_equal(slopes, 0)

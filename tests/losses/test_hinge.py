@@ -113,3 +113,13 @@ def test_a_traced_margin_out_of_range_is_nan_in_value_and_slope():
         for logits in ([9.0, 0.0], [0.0, 9.0]):
             value, (slope, _) = run(jnp.array(logits), -1.0)
             assert np.isnan([value, *slope]).all()
+
+
+@pytest.mark.parametrize(
+    "logits", [[np.inf, np.inf, 0], [-np.inf] * 3, [np.nan, 0, 0], [0, np.nan, 0]], ids=str
+)
+def test_a_row_without_a_value_has_no_slopes(logits):
+    logits = jnp.array(logits, jnp.float32)
+    value, slopes = jax.value_and_grad(multiclass_hinge_loss)(logits, jnp.array(0))
+    assert jnp.isnan(value)
+    assert jnp.isnan(slopes).all()

@@ -64,7 +64,7 @@ def plan(
       dtype: dtype of hidden states and weight. A 16-bit weight beside float32 hidden states is
         widened, and its gradient added up in float32: 8·D·V bytes more.
       memory_budget: bytes beyond arguments and results; None takes what runs at full rate.
-      per_token: for reduction="none": where the budget allows it, all rows in one tile. What that
+      per_token: for reduction="none": all rows in one tile, unless a budget forbids it. What that
         tile's losses leave behind is kept for the gradients, three matrix products in place of
         the four of several tiles.
       platform: "cpu", "gpu" or "tpu"; None for the default backend.
@@ -96,10 +96,11 @@ def plan(
     most = _ROWS.get(platform or jax.default_backend(), _ROWS["gpu"])
     rows = min(max(n, 1), max(most, _SCORES // v))
     free = planned(n, d, v, dtype, rows, usual_block(platform))
-    if memory_budget is not None:
+    if per_token:
         one = planned(n, d, v, dtype, max(n, 1), free.block)
-        if per_token and one.temp_bytes <= memory_budget:
+        if memory_budget is None or one.temp_bytes <= memory_budget:
             return one
+    if memory_budget is not None:
         return _within(memory_budget, n, d, v, dtype, free)
     if _padding_bytes(n, d, dtype, free.tile, free.tiles) > free.temp_bytes // 4:
         # Fewer rows that divide N, if not many fewer, save the padded copy of hidden states.

@@ -269,9 +269,10 @@ def log_pair(model: Array, target: Array, axis: int) -> tuple[Array, Array, Arra
     """
     log_p, log_q = -log_softmax_gap(model, axis), -log_softmax_gap(target, axis)
     no_p, no_q = model == -jnp.inf, target == -jnp.inf
+    apart, lost = _difference_and_rest(target, model)
     # The constant makes w zero where p leads, so that a tiny sum keeps its digits.
-    lead = lax.stop_gradient(at_leader(target - model, model, axis))
-    w = jnp.where(no_p, 0, (target - model) - lead)
+    lead, lead_lost = (lax.stop_gradient(at_leader(x, model, axis)) for x in (apart, lost))
+    w = jnp.where(no_p, 0, (apart - lead) + (lost - lead_lost))
     w = jnp.where(no_p != no_q, jnp.inf, w)
     largest, least = (f(w, axis=axis, keepdims=True) for f in (jnp.max, jnp.min))
     near = (largest < 1) & (least > -1)
@@ -282,6 +283,16 @@ def log_pair(model: Array, target: Array, axis: int) -> tuple[Array, Array, Arra
     )
     exact = jnp.where(near, w, 0) - shift
     return log_p, log_q, jnp.where(near & ~no_p, exact, _difference(log_q, log_p))
+
+
+def _difference_and_rest(a, b):
+    """a − b as it is rounded, and what the rounding took (Knuth's two-sum).
+
+    Logits that are large beside their gaps, 10⁸ + [1, 2, 3], differ by the gaps in the second.
+    """
+    difference = a - b
+    back = difference - a
+    return difference, (a - (difference - back)) - (b + back)
 
 
 def _shift(model, w, near, axis):

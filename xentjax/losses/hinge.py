@@ -110,4 +110,6 @@ def _lead_of_others_jvp(primals, tangents):
     is_label = class_index(logits, -1) == labels[..., None]
     slope = jnp.where(is_label, -count, leads)
     derivative = jnp.sum(slope * tangents[0], axis=-1) / jnp.squeeze(count, -1)
-    return _lead_of_others(logits, labels), derivative
+    value = _lead_of_others(logits, labels)
+    # A row without a value has no slopes: a step that asks for finite gradients must see it.
+    return value, derivative * jnp.where(jnp.isnan(value), jnp.nan, 1)

@@ -188,23 +188,29 @@ def softmax_entropy(logits: Array, axis: int) -> Array:
 
     Its slope p_j ((top − x_j) − D) is −p·D for the leading class, where p (gap − H) would cancel.
     """
+    logits = _finite_above(logits)
     rest, lead = _rest_and_lead(logits, axis)
     top = top_logit(logits, axis)
-    # The leader's depth is 0, so its exponential, or that of +inf, is worth no mask.
+    # The leader's depth is 0, so its exponential is worth no mask.
     depth = _mean_depth(logits, unit_exp(logits, top), 1 + (rest + lead), top, axis)
     return jnp.squeeze(jnp.log1p(rest + lead) + depth, axis)
 
 
 @softmax_entropy.defjvp
 def _softmax_entropy_jvp(axis, primals, tangents):
-    (logits,), (dlogits,) = primals, tangents
+    logits, dlogits = _finite_above(primals[0]), tangents[0]
     parts = split_top(logits, axis)
     depth = _mean_depth(logits, parts.exps, parts.total, parts.top, axis)
     value = jnp.squeeze(jnp.log1p(parts.rest + parts.lead) + depth, axis)
-    value = with_derivative_of(partial(softmax_entropy, axis=axis), value, logits)
+    value = with_derivative_of(partial(softmax_entropy, axis=axis), value, primals[0])
     slope = parts.exps * (_below_top(logits, parts.top) - depth)
     derivative = jnp.sum(slope * dlogits, axis=axis) * jnp.squeeze(1 / parts.total, axis)
     return value, derivative
+
+
+def _finite_above(logits):
+    """+inf as the largest finite number, as `top_logit` counts it."""
+    return jnp.where(logits == jnp.inf, jnp.finfo(logits.dtype).max, logits)
 
 
 def _mean_depth(logits, exps, total, top, axis):
@@ -217,5 +223,7 @@ def _mean_depth(logits, exps, total, top, axis):
 
 
 def _below_top(logits, top):
-    # A class at −inf has p = 0 and infinite depth; the product is 0. A row of them stays NaN.
-    return jnp.where(logits == -jnp.inf, 0, top - logits)
+    # A class at −inf has p = 0 and infinite depth; the product is 0, as it is where the depth
+    # overflows. A row of them stays NaN.
+    depth = jnp.minimum(top - logits, jnp.finfo(top.dtype).max)
+    return jnp.where(logits == -jnp.inf, 0, depth)
