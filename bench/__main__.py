@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case []:
                 print_list(console)
                 return 0
+            case ["compare" | "report", "-h" | "--help"]:
+                console.print(__doc__, highlight=False, markup=False)
+                return 0
             case ["compare", *files]:
                 return _compare(files, console)
             case ["report", *rest]:

@@ -75,3 +75,9 @@ def test_two_benches_cannot_be_compared(compared, capsys):
 def test_what_cannot_be_read_is_named(files, told, capsys):
     assert main(["compare", *files]) == 2
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_help_is_given_on_every_command(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "python -m bench compare OLD.json NEW.json" in capsys.readouterr().out

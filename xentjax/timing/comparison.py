@@ -256,9 +256,13 @@ def _entry(name: str, entry: object) -> Entry:
     match entry:
         case (fn, tuple(args)):
             return Entry(name, fn, args)
+        case (_, args):
+            got = f"args of type {type(args).__name__}"
+        case _:
+            got = type(entry).__name__
     raise TypeError(
-        f"contestant {name!r} must be (fn, args) with args a tuple, got "
-        f"{type(entry).__name__}: write (fn, (x,)) for fn(x), (fn, ()) for fn()"
+        f"contestant {name!r} must be (fn, args) with args a tuple, got {got}: write (fn, (x,)) "
+        "for fn(x), (fn, ()) for fn()"
     )
 
 
