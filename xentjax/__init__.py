@@ -5,6 +5,8 @@ Public names are loaded on first use (PEP 562), so `import xentjax` costs no mor
 """
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -139,6 +141,19 @@ if TYPE_CHECKING:
     from xentjax.losses.softmax import softmax_cross_entropy
     from xentjax.losses.targets import cutmix, mixup, smooth_labels
     from xentjax.losses.units import bits, bits_per_byte, perplexity
+
+
+def _loader(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package whose names load on first use, each from its module."""
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,9 @@ directory, and `write_html`, `write_json` and `print_summary` tell it. Names loa
 # Names for type checkers below are loaded on use at run time.
 # ruff: noqa: F401
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import xentjax
 
 # Each public name and the module that holds it: the one list a new name is added to.
 _HOME = {
@@ -229,12 +230,7 @@ if TYPE_CHECKING:
     from xentjax.audit.token_losses import text_losses, text_pieces
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'xentjax.audit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xentjax.audit.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = xentjax._loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

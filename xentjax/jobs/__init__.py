@@ -3,8 +3,9 @@
 Names load on first use (PEP 562): reading a config or printing `--help` needs no flax.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import xentjax
 
 _HOME = {
     "ImageConfig": "config",
@@ -56,12 +57,7 @@ if TYPE_CHECKING:
     from xentjax.jobs.task import Task, train_task
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'xentjax.jobs' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xentjax.jobs.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = xentjax._loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -7,12 +7,15 @@ float32, and work inside every JAX transform. One family, one file, loaded on fi
 # Names for type checkers below are loaded on use at run time.
 # ruff: noqa: F401
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xentjax
 
-_HOME = {name: home for name, home in xentjax._HOME.items() if home.startswith("losses.")}
+_HOME = {
+    name: home.removeprefix("losses.")
+    for name, home in xentjax._HOME.items()
+    if home.startswith("losses.")
+}
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
@@ -65,12 +68,7 @@ if TYPE_CHECKING:
     from xentjax.losses.units import bits, bits_per_byte, perplexity
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'xentjax.losses' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xentjax.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = xentjax._loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -3,8 +3,9 @@
 Names load on first use (PEP 562).
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import xentjax
 
 _HOME = {
     "Choice": "space",
@@ -51,12 +52,7 @@ if TYPE_CHECKING:
     from xentjax.search.trials import Trial
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'xentjax.search' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xentjax.search.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = xentjax._loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

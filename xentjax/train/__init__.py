@@ -8,8 +8,9 @@ Names load on first use (PEP 562). No module has the name of a function that is 
 importing the module would hide the function.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import xentjax
 
 _HOME = {
     "Architecture": "architecture",
@@ -130,12 +131,7 @@ if TYPE_CHECKING:
     from xentjax.train.totals import Totals
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'xentjax.train' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xentjax.train.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = xentjax._loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
